@@ -1,0 +1,50 @@
+# `make demo` and `make test` are all the set-up there is. A stamp in .venv remembers what is installed.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help demo test format bench clean
+
+help:
+	@echo "make demo    compare models on a census table; the result is in demo/"
+	@echo "make test    lint, types, import contract and tests"
+	@echo "make format  format and fix what can be fixed"
+	@echo "make bench   every figure of docs/benchmarks.md, measured on this machine"
+	@echo "make clean   remove .venv, caches and demo/"
+
+demo: export OMP_NUM_THREADS = 2
+demo: .venv/installed
+	$(BIN)/begat compare adult --target income --out demo
+	@echo "The report is demo/results.json, its picture demo/compare.png; the models beside them load with begat.load()."
+
+test: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n 2
+
+format: .venv/installed-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/installed
+	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf .venv demo build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "begat needs Python 3.11 or newer; run make PYTHON=python3.12, say")'
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing into .venv; this takes a minute or two the first time."
+	$(PIP) -e .
+	@touch $@
+
+.venv/installed-test: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing what the tests need into .venv; this takes a minute or two the first time."
+	$(PIP) -e '.[test]'
+	@touch $@ .venv/installed

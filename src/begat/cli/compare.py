@@ -1,0 +1,93 @@
+"""begat compare: models of a table side by side, between a floor and a ceiling."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from begat.cli import options, output
+
+if TYPE_CHECKING:
+    from begat.compare import Progress
+
+INTERRUPTED = 130
+
+
+def compare(
+    data: options.DataPath,
+    target: options.Target = None,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", metavar="DIR", help="A folder for results.json, compare.png and the fitted models."),
+    ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--model", metavar="NAME", help="Only this model; repeat at will. All otherwise."),
+    ] = None,
+    synthetic: Annotated[
+        list[str] | None, typer.Option("--synthetic", metavar="FILE", help="Somebody's synthetic rows, as a row more.")
+    ] = None,
+    test: Annotated[
+        str | None, typer.Option("--test", metavar="FILE", help="Held-out rows, the target among them; no split then.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", metavar="COL", help="Hold out whole groups: no value on both sides.")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option("--time", metavar="COL", help="Hold out the last fifth in the order of this column.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", metavar="M", help="No row is begun after so many minutes.")
+    ] = None,
+    kind: options.Kinds = None,
+    drop: options.Drop = None,
+    schema: options.SchemaFile = None,
+    separator: options.Separator = None,
+    encoding: options.Encoding = None,
+    query: options.Query = None,
+    seed: options.Seed = 0,
+    as_json: options.AsJson = False,
+) -> None:
+    """Fit models of a table, judge them on held-out rows, and say which to trust and how far.
+
+    Ctrl-C ends it and keeps what is finished.
+
+    \b
+    Example:
+      begat compare adult --target income --out report
+    """
+    import begat
+
+    table = options.Reading(target, kind, drop, schema, separator, encoding, query).data(data)
+    for note in table.notes:
+        output.say(f"note: {note}")
+    held_out = None
+    if test is not None:
+        held_out = options.Reading(separator=separator, encoding=encoding).like(test, table.schema)
+    with output.following() as follow:
+
+        def told(progress: Progress) -> None:
+            follow(progress.name, progress.step, progress.done)
+
+        report = begat.compare(
+            table,
+            models=models or "default",
+            synthetic=synthetic,
+            test=held_out,
+            group=group,
+            time=time,
+            minutes=minutes,
+            out=out,
+            seed=seed,
+            announce=lambda plan: output.say(f"{plan}\n"),
+            progress=told,
+        )
+    if as_json:
+        output.print_json(report.to_dict())
+    else:
+        print(report)
+        if out is not None:
+            output.say(f"\nWrote {out}/results.json, {out}/compare.png and the models beside them.")
+    if report.interrupted:
+        raise typer.Exit(INTERRUPTED)

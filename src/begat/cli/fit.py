@@ -1,0 +1,103 @@
+"""begat fit: learn a table and write the model to one file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from begat.cli import options, output
+from begat.errors import BegatError, did_you_mean
+
+if TYPE_CHECKING:
+    from begat.codecs.data import Data
+
+FAMILIES = {"naive-bayes": "NaiveBayes"}
+
+
+def fit(
+    data: options.DataPath,
+    out: Annotated[str, typer.Option("--out", metavar="FILE", help="The model file to write, as m.safetensors.")],
+    target: options.Target = None,
+    family: Annotated[str, typer.Option("--family", metavar="NAME", help="The kind of model.")] = "naive-bayes",
+    setting: options.Settings = None,
+    kind: options.Kinds = None,
+    drop: options.Drop = None,
+    schema: options.SchemaFile = None,
+    separator: options.Separator = None,
+    encoding: options.Encoding = None,
+    query: options.Query = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Read the file in pieces: for one that is larger than memory.")
+    ] = False,
+    seed: options.Seed = 0,
+    as_json: options.AsJson = False,
+) -> None:
+    """Learn the joint distribution of a table and write it to one file.
+
+    \b
+    Example:
+      begat fit adult --target income --set leaves.age=kde --out adult.safetensors
+    """
+    import begat
+    from begat.estimators.store import destination
+
+    if family not in FAMILIES:
+        raise BegatError(f"the family {family!r} does not exist{did_you_mean(family, FAMILIES)}")
+    destination(out)  # now, not after a long fit
+    estimator = getattr(begat, FAMILIES[family])
+    chosen = options.settings(setting, estimator, reserved=("schema", "random_state"))
+    reading = options.Reading(target, kind, drop, schema, separator, encoding, query)
+    started = perf_counter()
+    if stream:
+        rows, known = reading.source(data)
+        notes: tuple[str, ...] = ()
+    else:
+        table = _with_target(reading.data(data))
+        rows, known, notes = table.frame, table.schema, table.notes
+    model = estimator(**chosen, schema=known, random_state=seed)
+    with output.working("fitting"):
+        model.fit(rows, known.target)
+    model.save(out)
+    seconds = perf_counter() - started
+    if as_json:
+        output.print_json(_facts(model, out, len(rows), seconds, notes))
+        return
+    for note in notes:
+        output.say(f"note: {note}")
+    scored = sum(column.scored for column in known.columns)
+    print(f"Learnt {len(rows):,} rows of {scored} columns in {seconds:.1f} s.")
+    print(model.likelihood)
+    print(f"Wrote {out} ({Path(out).stat().st_size / 1024:,.0f} KB). Ask it: begat sample {out} -n 5")
+
+
+def _with_target(table: Data) -> Data:
+    """The rows whose target is known, and a note of how many are not."""
+    target = table.schema.target
+    if target is None or not table.frame[target].isna().any():
+        return table
+    here = table.frame[target].notna()
+    return replace(
+        table,
+        frame=table.frame[here].reset_index(drop=True),
+        schema=table.schema.change(target, missing=False, missing_share=0.0),
+        notes=(*table.notes, f"{len(here) - here.sum():,} rows without {target} are left out"),
+    )
+
+
+def _facts(model: Any, out: str, rows: int, seconds: float, notes: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "model": out,
+        "family": type(model).__name__,
+        "rows": rows,
+        "target": model.schema_.target,
+        "classes": [str(c) for c in getattr(model, "classes_", ())],
+        "leaves": {str(name): leaf for name, leaf in model.leaves_.items()},
+        "likelihood": str(model.likelihood),
+        "bytes": Path(out).stat().st_size,
+        "seconds": seconds,
+        "notes": notes,
+    }

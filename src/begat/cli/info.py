@@ -1,0 +1,114 @@
+"""begat info: what a table or a model file is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from begat.cli import options, output
+from begat.errors import BegatError
+from begat.schema import Column, Schema
+
+SUFFIX = ".safetensors"
+
+
+def info(
+    path: Annotated[
+        str,
+        typer.Argument(metavar="DATA|MODEL", help="A table, as for `begat fit`, or a model file.", show_default=False),
+    ],
+    target: options.Target = None,
+    kind: options.Kinds = None,
+    drop: options.Drop = None,
+    schema: options.SchemaFile = None,
+    separator: options.Separator = None,
+    encoding: options.Encoding = None,
+    query: options.Query = None,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", metavar="FILE", help="Write the schema as a file to edit and pass to --schema."),
+    ] = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show what begat takes each column of a table for, and why; or what a model file holds.
+
+    \b
+    Example:
+      begat info people.csv --out people.schema.json
+    """
+    if path.endswith(SUFFIX):
+        _model(path, out, as_json)
+        return
+    data = options.Reading(target, kind, drop, schema, separator, encoding, query).data(path)
+    if out is not None:
+        _write(data.schema, out)
+    if as_json:
+        output.print_json({"name": data.name, "rows": len(data), "notes": data.notes, "schema": data.schema.to_dict()})
+        return
+    print(f"{data.name}: {len(data):,} rows, {len(data.schema)} columns")
+    for note in data.notes:
+        print(f"note: {note}")
+    _table(data.schema)
+    if out is not None:
+        output.say(f"Wrote the schema to {out}. Edit it and pass it back: begat fit {path} --schema {out} ...")
+
+
+def _model(path: str, out: str | None, as_json: bool) -> None:
+    from begat.estimators import FAMILIES, load
+    from begat.estimators.store import peek
+
+    header = peek(path, families=FAMILIES)
+    model = load(path)  # long vocabularies are tensors, so the header alone does not tell the schema
+    if out is not None:
+        _write(model.schema_, out)
+    size = Path(path).stat().st_size
+    if as_json:
+        output.print_json({**header, "schema": model.schema_.to_dict(), "bytes": size})
+        return
+    print(f"{path}: {header['family']}, written by begat {header['begat']} (format {header['format']}), {size:,} bytes")
+    print(f"recipe: {_words(header.get('params', {}))}")
+    print(f"likelihood: {model.likelihood}")
+    print(f"training rows in the file: {_words(header.get('rows', {})) or 'none'}")
+    print(f"target: {'none' if model.schema_.target is None else model.schema_.target}")
+    _table(model.schema_)
+
+
+def _words(value: Any) -> str:
+    """A JSON value as a person says it: "alpha: 1; leaves: auto"; what is empty is left out."""
+    if isinstance(value, dict):
+        return "; ".join(f"{k}: {_words(v)}" for k, v in value.items() if v not in (None, [], {}, ""))
+    if isinstance(value, list):
+        return ", ".join(map(_words, value))
+    return f"{value:g}" if isinstance(value, float) and value < 1e6 else str(value)
+
+
+def _write(schema: Schema, out: str) -> None:
+    if out.endswith(SUFFIX):
+        raise BegatError(f"--out {out!r} would be a schema, not a model; name it {Path(out).stem}.schema.json")
+    schema.save(out)
+
+
+def _table(schema: Schema) -> None:
+    rows = [
+        [str(c.name), _kind(c), f"{c.missing_share:.1%}" if c.missing_share else "", c.example, c.why]
+        for c in schema.columns
+    ]
+    output.print_table(["column", "kind", "missing", "example", "why"], rows, right=(2,))
+
+
+def _kind(column: Column) -> str:
+    """The kind and, in brackets, what of it is particular."""
+    said = []
+    if column.levels is not None:
+        said.append(f"{len(column.levels):,} levels")
+    if column.grid is not None and column.kind == "decimal":
+        said.append(f"{column.grid.decimals} decimals")
+    if column.tick is not None:
+        said.append(column.tick)
+    if column.atoms:
+        said.append(
+            "special " + ", ".join(f"{a:g}" for a in column.atoms[:3]) + (", ..." if len(column.atoms) > 3 else "")
+        )
+    return column.kind + (f" ({'; '.join(said)})" if said else "")

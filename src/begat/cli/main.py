@@ -1,0 +1,104 @@
+"""`begat VERB ...`: exit code 0 on success, 2 with one line for a person's mistake, 130 after Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from begat import __version__
+from begat.cli import compare, data, fit, impute, info, learning_curve, predict, sample, score
+from begat.errors import BegatError, MissingDependency
+
+USAGE = 2
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)  # fmt: skip
+for _name, _about, _verb in (
+    ("compare", "Models of a table side by side: which to trust, and how far.", compare.compare),
+    ("fit", "Learn a table and write the model to one file.", fit.fit),
+    ("sample", "Draw new rows, conditioned on evidence.", sample.sample),
+    ("score", "Log-likelihood of rows, and the oddest of them.", score.score),
+    ("predict", "Predict the target of rows.", predict.predict),
+    ("impute", "Fill what is missing.", impute.impute),
+    ("info", "What a table's columns are, or what a model file holds.", info.info),
+    ("data", "Tables with a name: licence, size, source.", data.data),
+    ("learning-curve", "Against logistic regression, by training size.", learning_curve.learning_curve),
+):
+    app.command(_name, short_help=_about)(_verb)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"begat {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def begat(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Learn the joint distribution of your own data, and ask it anything.
+
+    \b
+    Start with:
+      begat compare adult --target income --out demo
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; what is a person's mistake becomes one line on standard error."""
+    command = typer.main.get_command(app)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _noted
+            code = command.main(list(arguments), prog_name="begat", standalone_mode=False)
+            sys.stdout.flush()
+    except TyperException as error:
+        return _refuse(error.format_message() or str(error), hint=arguments)
+    except (BegatError, MissingDependency) as error:
+        return _refuse(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except (BrokenPipeError, SystemExit):  # the reader of a pipe left, as `head` does; typer makes it an exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return _refuse(f"{error.filename}: {error.strerror}")
+    return code if isinstance(code, int) else 0
+
+
+def _refuse(message: str, hint: Sequence[str] = ()) -> int:
+    line = " ".join(message.split())
+    verb = next((a for a in hint if not a.startswith("-")), "")
+    known = {command.name for command in app.registered_commands}
+    help_line = f" (see begat {verb + ' ' if verb in known else ''}--help)" if hint else ""
+    print(f"begat: {line}{help_line}", file=sys.stderr)
+    return USAGE
+
+
+def _noted(message: Warning | str, *_: object, **__: object) -> None:
+    """A warning as one line, without the place in the source that a person did not write."""
+    print(f"begat: note: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

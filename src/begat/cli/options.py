@@ -1,0 +1,160 @@
+"""The options that verbs share: one spelling, one help text, one meaning."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from inspect import signature
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from begat.errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from begat.codecs.data import Data
+    from begat.schema import Schema
+
+DataPath = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A table: .csv .tsv .parquet .feather .json(l) .xlsx, a folder of Parquet, a database URL with --query, "
+        "- for CSV on standard input, or a name from `begat data`.",
+        show_default=False,
+    ),
+]
+ModelPath = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A model file, as `begat fit` writes it.", show_default=False)
+]
+Target = Annotated[str | None, typer.Option("--target", metavar="COL", help="The column to predict.")]
+Kinds = Annotated[
+    list[str] | None,
+    typer.Option("--kind", metavar="COL=KIND", help="What a column is, such as zip=category. Repeat at will."),
+]
+Drop = Annotated[list[str] | None, typer.Option("--drop", metavar="COL", help="Leave a column out. Repeat at will.")]
+SchemaFile = Annotated[
+    str | None, typer.Option("--schema", metavar="FILE", help="A schema file, as `begat info DATA --out FILE` writes.")
+]
+Separator = Annotated[str | None, typer.Option("--separator", metavar="MARK", help="What separates the cells of text.")]
+Encoding = Annotated[str | None, typer.Option("--encoding", metavar="NAME", help="How text is encoded, as cp1252.")]
+Query = Annotated[str | None, typer.Option("--query", metavar="SQL", help="The rows to read where DATA is a database.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="The same seed gives the same answer.")]
+FreshSeed = Annotated[
+    int | None, typer.Option("--seed", metavar="N", min=0, help="The same seed gives the same answer; none is fresh.")
+]
+Given = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--given", metavar="COL=VALUE", help='Evidence: age=40, "age=30..50", "age=65..", "job=a|b". Repeat at will.'
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="A hyper-parameter: alpha=0.5, leaves=kde, leaves.age=kde. Repeat at will."
+    ),
+]
+RowsOut = Annotated[
+    str, typer.Option("--out", metavar="FILE", help="Where rows go: .csv .parquet ... by its ending, - for the screen.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a person wants a table read."""
+
+    target: str | None = None
+    kinds: Sequence[str] | None = None
+    drop: Sequence[str] | None = None
+    schema: str | None = None
+    separator: str | None = None
+    encoding: str | None = None
+    query: str | None = None
+
+    def data(self, path: str) -> Data:
+        """The table at the path."""
+        from begat.codecs.read import read
+
+        return read(
+            path,
+            self.target,
+            schema=self._schema(),
+            kinds=pairs(self.kinds, "--kind", "zip=category"),
+            drop=tuple(self.drop or ()),
+            separator=self.separator,
+            encoding=self.encoding,
+            query=self.query,
+        )
+
+    def like(self, path: str, schema: Schema) -> Any:
+        """The frame at the path, its columns read as the columns of a schema that a model was fitted under."""
+        from begat.codecs.read import read
+
+        return read(path, schema=schema, separator=self.separator, encoding=self.encoding, query=self.query).frame
+
+    def source(self, path: str) -> tuple[Any, Schema]:
+        """The rows of a file that is read in pieces, and its schema."""
+        from begat.codecs.scan import scan
+        from begat.codecs.source import open_source
+
+        if self.separator or self.encoding or self.query:
+            raise DataError(
+                "--stream reads Parquet and UTF-8 text with commas; leave --separator, --encoding, --query out"
+            )
+        rows = open_source(path)
+        kinds = pairs(self.kinds, "--kind", "zip=category")
+        return rows, scan(rows, kinds=kinds, drop=tuple(self.drop or ()), target=self.target, schema=self._schema())
+
+    def _schema(self) -> Schema | None:
+        from begat.schema import Schema
+
+        return None if self.schema is None else Schema.load(self.schema)
+
+
+def pairs(options: Sequence[str] | None, option: str, example: str) -> dict[str | int, str]:
+    """NAME=VALUE options as a mapping; the last "=" divides, because a column's name may have one too."""
+    made: dict[str | int, str] = {}
+    for text in options or ():
+        name, mark, value = text.rpartition("=")
+        if not mark or not name or not value:
+            raise DataError(f"{option} {text!r} is not NAME=VALUE; write {option} {example}")
+        if name in made:
+            raise DataError(f"{option} names {name!r} twice; keep one")
+        made[name] = value
+    return made
+
+
+def settings(options: Sequence[str] | None, estimator: type, reserved: Sequence[str] = ()) -> dict[str, Any]:
+    """KEY=VALUE options as the keywords of an estimator; KEY.COLUMN=VALUE sets it for one column.
+
+    Values are JSON where they can be (0.5, true, [0.2, 0.8]) and text otherwise. An unknown key is an error.
+    """
+    known = [name for name in signature(estimator).parameters if name not in reserved]
+    made: dict[str, Any] = {}
+    for text in options or ():
+        left, mark, value = text.partition("=")
+        key, dot, column = left.partition(".")
+        if not mark or not value:
+            raise DataError(f"--set {text!r} is not KEY=VALUE; write --set alpha=0.5")
+        if dot:  # a column's name may have "=" in it: the last one divides
+            left, _, value = text.rpartition("=")
+            column = left.partition(".")[2]
+        if key not in known:
+            raise DataError(f"--set {key}: {estimator.__name__} has no such hyper-parameter{did_you_mean(key, known)}")
+        if (key in made) and not (dot and isinstance(made[key], dict)):
+            raise DataError(f"--set gives {key!r} twice; keep one")
+        if dot:
+            made.setdefault(key, {})[column] = _value(value)
+        else:
+            made[key] = _value(value)
+    return made
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

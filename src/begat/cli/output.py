@@ -1,0 +1,113 @@
+"""What a person sees: answers on standard output, progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import Timer
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PATIENCE = 2.0
+"""Seconds after which a person is told that work goes on."""
+WIDTH = 120
+"""Columns of text where the screen's width is unknown."""
+
+
+def print_json(value: Any) -> None:
+    """One JSON value; numbers that are not finite become null, what JSON does not know becomes text."""
+    print(json.dumps(_plain(value), ensure_ascii=False, indent=1, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame as JSON objects: missing cells are null, dates ISO text."""
+    made: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", date_format="iso", double_precision=15))
+    return made
+
+
+def print_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", right: Sequence[int] = ()
+) -> None:
+    """Rows of text under a header; the columns in `right` are aligned to the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, name in enumerate(header):
+        table.add_column(name, justify="right" if i in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_literal(cell) for cell in row))
+    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    console.print(table)
+
+
+def _literal(text: str) -> Any:
+    """Text that a person's data may hold, with nothing in it taken for a style."""
+    from rich.text import Text
+
+    return Text(text)
+
+
+def say(text: str) -> None:
+    """A line on standard error, so that standard output holds only the answer."""
+    print(text, file=sys.stderr)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Say that work goes on if it takes longer than a person's patience, on a screen only."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    status = Console(stderr=True).status(f"{what} ...")
+    timer = Timer(PATIENCE, status.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        status.stop()
+
+
+@contextmanager
+def following() -> Iterator[Callable[[str, str, float], None]]:
+    """A function of (name, step, share done): one moving line on a screen, a line for each name elsewhere."""
+    if not sys.stderr.isatty():
+        last = [""]
+
+        def line(name: str, step: str, done: float) -> None:
+            if name and name != last[0]:
+                last[0] = name
+                say(f"{done:4.0%}  {name}")
+
+        yield line
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("starting ...") as status:
+
+        def move(name: str, step: str, done: float) -> None:
+            status.update(f"{done:4.0%}  {name}: {step}" if name else step)
+
+        yield move

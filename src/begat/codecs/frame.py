@@ -1,0 +1,282 @@
+"""The border with containers: frames, arrays and lists go in as columns, and come out as the kind they were."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from begat.codecs.cells import Cells, Container, cells
+from begat.errors import DataError
+
+
+def as_frame(X: Any) -> Any:
+    """X as a pandas frame, a polars frame or a two-dimensional array.
+
+    Taken: those three, a pyarrow table, a structured array, a mapping of columns, a list of mappings, a list of rows,
+    and whatever has `to_pandas`. DataError: sparse, one-dimensional or empty input, ragged rows, columns that share
+    a name.
+    """
+    pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
+    if (pandas and isinstance(X, pandas.DataFrame)) or (polars and isinstance(X, polars.DataFrame)):
+        return _checked(X)
+    if polars and isinstance(X, polars.LazyFrame):
+        return _checked(X.collect())
+    if hasattr(X, "toarray") and hasattr(X, "nnz"):
+        raise DataError("Sparse input is not supported: X is a sparse matrix; pass X.toarray()")
+    if isinstance(X, np.ma.MaskedArray):
+        return _checked(np.ma.filled(X.astype(np.float64), np.nan))
+    if isinstance(X, np.ndarray):
+        return _checked(_frame_of(X) if X.dtype.names else X)
+    if hasattr(X, "to_pandas"):
+        return as_frame(X.to_pandas())
+    if isinstance(X, Mapping):
+        if polars and any(isinstance(c, polars.Series) for c in X.values()):
+            return _checked(polars.DataFrame(dict(X)))
+        return _checked(_frame_of(dict(X)))
+    if hasattr(X, "__array__"):
+        return as_frame(np.asarray(X))
+    if isinstance(X, (str, bytes)) or not isinstance(X, Sequence):
+        raise DataError(f"X is {type(X).__name__}; expected a frame, a two-dimensional array or a mapping of columns")
+    rows = list(X)
+    if rows and all(isinstance(r, Mapping) for r in rows):
+        return _checked(_frame_of(rows))
+    return _checked(_array_of(rows))
+
+
+def _frame_of(source: Any) -> Any:
+    import pandas as pd
+
+    try:
+        return pd.DataFrame(source)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"the columns do not make a table: {str(error).splitlines()[0]}") from None
+
+
+def _array_of(rows: list[Any]) -> np.ndarray:
+    """Rows of plain numbers as a number array; with words among them an object array, so that 5 does not become "5"."""
+    try:
+        array = np.asarray(rows)
+    except ValueError:
+        sizes = sorted({len(r) if hasattr(r, "__len__") else 1 for r in rows})
+        raise DataError(f"rows of different lengths ({', '.join(map(str, sizes[:5]))}); give each the same") from None
+    if array.dtype.kind in "USO" and array.ndim == 2:
+        exact = np.empty(array.shape, dtype=object)
+        for i, row in enumerate(rows):
+            for j, cell in enumerate(row):
+                exact[i, j] = cell
+        return exact
+    return array
+
+
+def _checked(X: Any) -> Any:
+    if X.ndim != 2 if isinstance(X, np.ndarray) else False:
+        hint = (
+            "Reshape your data either using array.reshape(-1, 1) if it has a single feature "
+            "or array.reshape(1, -1) if it contains a single sample."
+        )
+        raise DataError(f"Expected 2D array, got {X.ndim}D array instead: shape {X.shape}. {hint}")
+    n, width = X.shape
+    if width == 0:
+        raise DataError(f"0 feature(s) (shape=({n}, 0)) while a minimum of 1 is required.")
+    if n == 0:
+        raise DataError(f"0 sample(s) (shape=(0, {width})) while a minimum of 1 is required: the table has no rows")
+    if not isinstance(X, np.ndarray):
+        seen: set[str | int] = set()
+        for name in names(X):
+            if name in seen:
+                raise DataError(f"two columns share the name {name!r}; give each column a name of its own")
+            seen.add(name)
+    return X
+
+
+def container(X: Any) -> Container:
+    """The kind of frame that X is, or is taken as."""
+    X = _settled(X)
+    if isinstance(X, np.ndarray):
+        return "numpy"
+    return "polars" if type(X).__module__.split(".")[0] == "polars" else "pandas"
+
+
+def _settled(X: Any) -> Any:
+    """X as `as_frame` returns it, which is not asked twice."""
+    pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
+    known = (isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.names is None) or (
+        (pandas and isinstance(X, pandas.DataFrame)) or (polars and isinstance(X, polars.DataFrame))
+    )
+    return X if known else as_frame(X)
+
+
+def names(X: Any) -> tuple[str | int, ...]:
+    """The names of the columns: text and whole numbers stay, others become text; an array has x0, x1, ..."""
+    X = _settled(X)
+    if isinstance(X, np.ndarray):
+        return tuple(f"x{i}" for i in range(X.shape[1]))
+    return tuple(int(n) if isinstance(n, (int, np.integer)) and not isinstance(n, bool) else str(n) for n in X.columns)
+
+
+def length(X: Any) -> int:
+    """How many rows."""
+    return int(_settled(X).shape[0])
+
+
+def column(X: Any, i: int) -> Any:
+    """Column number i as its container holds it: a series, or a one-dimensional array."""
+    X = _settled(X)
+    if isinstance(X, np.ndarray):
+        return X[:, i]
+    return X.to_series(i) if container(X) == "polars" else X.iloc[:, i]
+
+
+def by_columns(X: Any) -> Any:
+    """The same table with every column in one piece of memory: rows of an array are turned in one go."""
+    return np.asfortranarray(X) if isinstance(X, np.ndarray) else X
+
+
+def block(X: Any, at: Sequence[int]) -> np.ndarray | None:
+    """Columns at these places as an (n, R) view of the frame's own memory, all of one number type, or None."""
+    X = _settled(X)
+    if isinstance(X, np.ndarray):
+        view = X if list(at) == list(range(X.shape[1])) else None
+    elif container(X) == "pandas" and at and list(at) == list(range(at[0], at[0] + len(at))):
+        part = X.iloc[:, at[0] : at[0] + len(at)]
+        types = set(part.dtypes)
+        view = part.to_numpy() if len(types) == 1 and isinstance(next(iter(types)), np.dtype) else None
+    else:
+        view = None
+    plain = view is not None and view.dtype.isnative and view.dtype.kind in "iuf" and view.dtype.itemsize <= 8
+    return view if plain else None
+
+
+def build(kind: Container, names: Sequence[str | int], columns: Sequence[Any]) -> Any:
+    """A frame of this kind from columns (`Cells`, series, arrays), dtypes restored; an array drops the names."""
+    made = [cells(c, n) for c, n in zip(columns, names, strict=True)]
+    if kind == "numpy":
+        return _stack([to_numpy(c) for c in made])
+    if kind == "polars":
+        import polars as pl
+
+        return pl.DataFrame([to_polars(c, str(n)) for n, c in zip(names, made, strict=True)])
+    import pandas as pd
+
+    frame = pd.DataFrame({i: to_pandas(c) for i, c in enumerate(made)}, copy=False)
+    frame.columns = pd.Index(list(names))
+    return frame
+
+
+def _stack(columns: list[np.ndarray]) -> np.ndarray:
+    kinds = {c.dtype.kind for c in columns}
+    if len({c.dtype for c in columns}) > 1 and not kinds <= set("iufb"):
+        columns = [c.astype(object) for c in columns]
+    dtype = columns[0].dtype if len({c.dtype for c in columns}) == 1 else np.result_type(*columns)
+    out = np.empty((len(columns[0]), len(columns)), dtype=dtype)
+    for i, c in enumerate(columns):
+        out[:, i] = c
+    return out
+
+
+def to_numpy(c: Cells) -> np.ndarray:
+    """A column as a one-dimensional array of its dtype where that can hold it; missing is NaN, NaT or None."""
+    if c.levels is not None:
+        out = c.objects()
+        return out.astype(str) if c.dtype == "str" and c.missing() is None else out
+    if c.dtype.startswith("object"):
+        return c.objects()
+    if c.mask is not None and c.mask.any():
+        return np.where(c.mask, np.nan, c.values.astype(np.float64))
+    return _narrowed(c)
+
+
+def _narrowed(c: Cells) -> np.ndarray:
+    """The values in the width that the dtype names, where it names a numpy one."""
+    try:
+        named = np.dtype(c.dtype.lower() if c.family == "numbers" else c.dtype)
+    except TypeError:
+        return c.values
+    return c.values if named.kind not in "iufbM" else c.values.astype(named, copy=False)
+
+
+def to_pandas(c: Cells) -> Any:
+    """A column as what pandas calls its dtype; names of polars are translated."""
+    import pandas as pd
+
+    said = c.dtype
+    if c.levels is not None:
+        if c.categorical:
+            inner = [p for p in said[9:-1].split(", ") if p and p != "ordered"] if said.startswith("category[") else []
+            categories = pd.Index(list(c.levels), dtype=inner[0] if inner else None)
+            return pd.Categorical.from_codes(c.values, categories=categories, ordered=c.ordered)
+        if said.startswith("object"):
+            return pd.Series(c.objects(), dtype=object)
+        textual = all(isinstance(v, str) for v in c.levels)
+        known = said if "string" in said else "str"
+        return pd.Series(c.objects(), dtype=known if textual else object)
+    if said == "object[date]" or said.startswith("date32"):
+        out = pd.array(c.values.astype("datetime64[D]").astype(object), dtype=object)
+        return out if said == "object[date]" else out.astype(said)
+    if said == "object[decimal]":
+        import decimal
+
+        return pd.array([None if v != v else decimal.Decimal(repr(v)) for v in c.values.tolist()], dtype=object)
+    if said.startswith("object"):
+        return pd.Series(c.objects(), dtype=object)
+    if c.family == "dates":
+        return _pandas_dates(c)
+    if c.values.dtype.kind == "f":
+        return _pandas_dtype(pd.array(_narrowed(c)) if said.startswith("Float") else pd.Series(_narrowed(c)), said)
+    masked = c.mask is not None and c.mask.any()
+    whole = _narrowed(c)
+    nullable = pd.array(whole)
+    if masked:
+        nullable[c.mask] = pd.NA
+    return _pandas_dtype(nullable if masked else pd.Series(whole), said)
+
+
+def _pandas_dtype(made: Any, said: str) -> Any:
+    """The column under the name it had, where pandas knows the name and the values allow it."""
+    try:
+        return made.astype({"Boolean": "boolean"}.get(said, said))
+    except (TypeError, ValueError):
+        return made
+
+
+def _pandas_dates(c: Cells) -> Any:
+    import pandas as pd
+
+    unit = np.datetime_data(c.values.dtype)[0]
+    made = pd.Series(c.values.astype(f"datetime64[{unit if unit in ('s', 'ms', 'us', 'ns') else 's'}]"))
+    if c.zone:
+        made = made.dt.tz_localize("UTC").dt.tz_convert(c.zone)
+    return _pandas_dtype(made, c.dtype.replace("Datetime[", "datetime64["))
+
+
+def to_polars(c: Cells, name: str) -> Any:
+    """A column as what polars calls its dtype; names of pandas and numpy are translated."""
+    import polars as pl
+
+    said = c.dtype
+    if c.levels is not None:
+        textual = all(isinstance(v, str) for v in c.levels)
+        if not textual:
+            same = len({type(v) for v in c.levels}) < 2
+            return pl.Series(name, c.objects().tolist(), dtype=None if same else pl.Object)
+        made = pl.Series(name, c.objects().tolist(), dtype=pl.String)
+        if said == "Enum" or c.ordered:
+            return made.cast(pl.Enum([str(v) for v in c.levels]))
+        return made.cast(pl.Categorical) if c.categorical else made.cast(pl.Null) if said == "Null" else made
+    absent = c.missing()
+    if c.family == "dates":
+        day = said in ("Date", "object[date]")
+        unit = np.datetime_data(c.values.dtype)[0]
+        unit = unit if unit in ("ms", "us", "ns") else "us"
+        made = pl.Series(name, c.values.astype(f"datetime64[{unit}]"))
+        made = made.dt.replace_time_zone("UTC").dt.convert_time_zone(c.zone) if c.zone else made
+        return made.cast(pl.Date) if day else made
+    if said.startswith("Decimal"):
+        precision, scale = (int(v) for v in said[8:-1].split(","))
+        made = pl.Series(name, c.values, nan_to_null=True)
+        return made.cast(pl.Decimal(precision, scale))
+    made = pl.Series(name, _narrowed(c), nan_to_null=True)
+    return made if absent is None or c.values.dtype.kind == "f" else made.set(pl.Series(absent), None)

@@ -1,0 +1,251 @@
+"""A schema from data: the kind of every column by the decision table, and what its kind needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+
+from begat.codecs import frame
+from begat.codecs.cells import Cells, cells
+from begat.codecs.dates import PER_DAY, grain, read_dates, to_ticks
+from begat.codecs.facts import Ends, Facts
+from begat.codecs.grid import EXACT
+from begat.codecs.rules import decide
+from begat.codecs.spelling import number_format
+from begat.errors import DataError, SchemaError, did_you_mean
+from begat.schema import CODED, KINDS, Column, Grid, Schema, TextFormat
+
+WEEK = 7
+ROWS_AT_ONCE = 4096
+
+
+def infer(
+    X: Any,
+    *,
+    kinds: Mapping[str | int, str] | None = None,
+    drop: Iterable[str | int] = (),
+    schema: Schema | None = None,
+    target: str | int | None = None,
+) -> Schema:
+    """The schema of a frame, an array or a mapping of columns.
+
+    kinds: a column's kind where a person knows better. drop: columns to leave out. schema: columns that are stated;
+    what they leave open (levels, grid, tick) is filled from the data, and other columns are inferred. target: the
+    column to predict, never taken as an identifier. An array's dtype states the kinds of its columns. DataError for
+    infinities, cells that are no scalars and names that X does not have; SchemaError for kinds that the data refuse.
+    """
+    X = frame.as_frame(X)
+    names, box = frame.names(X), frame.container(X)
+    kinds, drop, stated = dict(kinds or {}), list(drop), schema
+    for name in (*kinds, *drop, *(() if target is None else (target,))):
+        if name not in names:
+            raise DataError(f"no column {name!r}{did_you_mean(name, names)}")
+    for name, kind in kinds.items():
+        if kind not in KINDS:
+            raise SchemaError(f"column {name!r}: kind {kind!r} does not exist{did_you_mean(kind, KINDS)}")
+    given = {} if stated is None else {c.name: c for c in stated.columns}
+    for name in given:
+        if name not in names and stated is not None and name != stated.target:
+            raise SchemaError(f"the schema has a column {name!r} that the data lack{did_you_mean(name, names)}")
+    if target is None and stated is not None and stated.target in names and stated.target not in drop:
+        target = stated.target
+    ends = _ends(X, names)
+    if any(e.low != e.low for e in ends.values()):
+        X = frame.by_columns(X)
+    columns = []
+    for i, name in enumerate(names):
+        if name in drop:
+            continue
+        known = given.get(name) if name not in kinds else None
+        found = cells(frame.column(X, i), name)
+        place = {"target": name == target, "array": box == "numpy"}
+        columns.append(infer_column(name, found, kind=kinds.get(name), given=known, ends=ends.get(i), **place))
+    if not columns:
+        raise DataError("every column is left out; keep at least one")
+    return Schema(tuple(columns), target, box)
+
+
+def infer_column(
+    name: str | int,
+    values: Any,
+    *,
+    kind: str | None = None,
+    given: Column | None = None,
+    target: bool = False,
+    array: bool = False,
+    ends: Ends | None = None,
+) -> Column:
+    """One column's entry in a schema; `infer` explains the arguments."""
+    found = cells(values, name)
+    if given is not None and given.complete and not (given.kind == "datetime" and given.tick is None):
+        return replace(given, dtype=found.dtype)
+    kind = kind if kind is not None else given.kind if given is not None else None
+    facts = Facts(name, found, ends, zeros=kind in ("count", "integer", "decimal", "continuous"))
+    _refuse_infinity(facts)
+    if kind is None:
+        rule = decide(facts, target, array)
+        kind, why = rule.kind, rule.why(facts)
+    else:
+        why = "as stated"
+    made = replace(_filled(kind, facts, array), why=why)
+    made = _described(made, facts)
+    if given is None:
+        return made
+    said = {f.name: v for f in fields(Column) if (v := getattr(given, f.name)) != f.default and f.name != "dtype"}
+    return replace(made, **said)
+
+
+def _filled(kind: str, facts: Facts, array: bool) -> Column:
+    """A column of this kind with what the kind needs: levels, a grid, special codes, a tick, a pattern."""
+    name, dtype, missing = facts.name, facts.cells.dtype, facts.absent is not None
+    text = TextFormat(missing=facts.token) if facts.token else None
+    made = Column(name=name, kind=kind, dtype=dtype, missing=missing, text=text)  # type: ignore[arg-type]
+    if kind in CODED:
+        return replace(made, levels=_levels(kind, facts))
+    if kind == "text":
+        return made
+    if kind == "identifier":
+        return replace(made, pattern=_pattern(facts))
+    if facts.rows == 0:
+        raise SchemaError(f"column {name!r} has no values to be {kind}; every cell is missing")
+    if kind == "datetime":
+        return _dated(made, facts)
+    if facts.cells.family == "booleans":
+        facts = Facts(name, Cells("int8", facts.cells.values.astype(np.int8), mask=facts.cells.mask))
+    if facts.numbers is None:
+        if facts.cells.family == "dates":
+            raise SchemaError(f"column {name!r} cannot be {kind}: it holds dates")
+        word = next((w for w in facts.words if number_format([str(w)], zeros=True) is None), facts.words[0])
+        raise SchemaError(f"column {name!r} cannot be {kind}: cells such as {word!r} are no numbers in one spelling")
+    if facts.spelling is not None:
+        made = replace(made, text=replace(facts.spelling, missing=facts.token))
+    seen = (float(facts.low), float(facts.high))
+    atoms = () if array else facts.atoms
+    if kind == "continuous":
+        return replace(made, atoms=atoms, seen=seen)
+    grid = Grid() if array and facts.integral and facts.grid is not None and not facts.grid.offset else facts.grid
+    if grid is None or (kind in ("count", "integer") and grid.decimals):
+        raise SchemaError(f"column {name!r} cannot be {kind}: {_off(kind, facts)}")
+    if kind == "count" and facts.floor < 0:
+        raise SchemaError(f"column {name!r} cannot be count: its smallest value is {facts.floor}; counts start at 0")
+    return replace(made, grid=grid, atoms=atoms, seen=seen, lower=0.0 if kind == "count" else None)
+
+
+def _off(kind: str, facts: Facts) -> str:
+    assert facts.numbers is not None
+    if facts.integral:
+        return "its whole numbers are more than 2^53 apart"
+    off = facts.numbers[facts.numbers != np.rint(facts.numbers)]
+    if kind in ("count", "integer") and len(off):
+        return f"{off[0]} is no whole number"
+    return "its numbers do not lie on a grid of at most 9 decimals"
+
+
+def _levels(kind: str, facts: Facts) -> tuple[Any, ...]:
+    if facts.rows == 0 and not facts.cells.categorical:
+        return ()
+    if facts.cells.family == "dates":
+        raise SchemaError(f"column {facts.name!r} cannot be {kind}: it holds dates; leave it datetime, or make it text")
+    if kind == "boolean":
+        if facts.pair is not None:
+            return facts.pair
+        if facts.cells.family == "numbers" and facts.numbers is not None and {facts.low, facts.high} <= {0, 1}:
+            kind_of = facts.numbers.dtype.type
+            if facts.low == facts.high or facts.binary:
+                return kind_of(0).item(), kind_of(1).item()
+    levels = facts.levels() if facts.cells.family != "numbers" or facts.numbers is not None else ()
+    if kind == "boolean" and len(levels) > 2:
+        raise SchemaError(f"column {facts.name!r} cannot be boolean: it has {len(levels)} levels; state it as category")
+    return levels
+
+
+def _pattern(facts: Facts) -> str | None:
+    if facts.numbers is not None and (facts.integral or facts.whole):
+        return f"{{{int(facts.low)}..{int(facts.high)}}}"
+    return facts.pattern
+
+
+def _dated(made: Column, facts: Facts) -> Column:
+    """Ticks: the coarsest that is exact; microseconds where nanoseconds would need more than 2**53 of them."""
+    found, zone = facts.cells.values, facts.cells.zone
+    if facts.cells.family == "words":
+        form = facts.date
+        if form is None:
+            raise SchemaError(f"column {made.name!r} cannot be datetime: its text is not in one format of dates")
+        found = read_dates(facts.text, form[0])
+        made = replace(made, text=TextFormat(missing=facts.token, date=form[0]))
+    elif facts.cells.family != "dates":
+        raise SchemaError(f"column {made.name!r} cannot be datetime: it holds {facts.cells.family}, not dates")
+    elif facts.absent is not None:
+        found = found[~facts.absent]
+    tick = grain(found, zone)
+    ends = np.array([found.min(), found.max()])
+    low, high = (int(v) for v in to_ticks(ends, tick, zone))
+    offset = 0
+    if max(abs(low), abs(high)) >= EXACT:
+        if high - low < EXACT:  # whole weeks, so that weekdays and times of day stay where they are
+            week = WEEK * PER_DAY[tick]
+            offset = low // week * week
+        else:
+            tick = "microsecond"
+            low, high = (int(v) for v in to_ticks(ends, tick, zone))
+    return replace(made, tick=tick, grid=Grid(offset=offset), seen=(float(low), float(high)))
+
+
+def _described(made: Column, facts: Facts) -> Column:
+    """Why, the share of missing cells and an example, for people."""
+    notes = [made.why]
+    if made.kind not in CODED and facts.spelling is not None and made.kind != "datetime" and facts.text:
+        if facts.spelling == TextFormat() or set(facts.text[0]) <= set("0123456789.-"):
+            notes.insert(0, "text read as numbers")
+        else:
+            notes.insert(0, f"text {facts.text[0]!r} read as numbers")
+    for atom in sorted(made.atoms, key=facts.repeats, reverse=True)[:3] if len(made.atoms) < facts.rows else ():
+        notes.append(f"the value {atom:g} repeats {facts.repeats(atom)} times")
+    if len(made.atoms) > 3:
+        notes.append(f"{len(made.atoms)} such values in all")
+    if made.tick is not None:
+        notes.append(f"to the {made.tick}" + f" in {facts.cells.zone}" * bool(facts.cells.zone))
+    if made.kind == "text":
+        notes.append("set aside")
+    if facts.token:
+        notes.append(f"{facts.token!r} stands for missing")
+    share = 1 - facts.rows / len(facts.cells) if len(facts.cells) else 0.0
+    first = 0 if facts.absent is None else int(np.argmin(facts.absent))
+    value = facts.cells.take(slice(first, first + 1)).objects("")[0] if facts.rows else ""
+    if facts.cells.family in ("dates", "numbers") and facts.rows:
+        value = str(facts.cells.values[first]).split("T00:00:00")[0].split(".000000")[0]
+    return replace(made, why="; ".join(notes), missing_share=share, example=str(value)[:80])
+
+
+def _ends(X: Any, names: tuple[str | int, ...]) -> dict[int, Ends]:
+    """Smallest and largest of every column of a frame that is one block of numbers, in one walk through memory."""
+    view = frame.block(X, list(range(len(names))))
+    if view is None:
+        return {}
+    if view.flags.f_contiguous:
+        pairs = [(c.min(), c.max()) for c in view.T]
+    else:
+        low, high = view[0].copy(), view[0].copy()
+        for start in range(0, len(view), ROWS_AT_ONCE):
+            piece = view[start : start + ROWS_AT_ONCE]
+            np.minimum(low, piece.min(axis=0), out=low)
+            np.maximum(high, piece.max(axis=0), out=high)
+        pairs = list(zip(low, high, strict=True))
+    return {i: Ends(a.item(), b.item()) for i, (a, b) in enumerate(pairs)}
+
+
+def _refuse_infinity(facts: Facts) -> None:
+    values = facts.cells.values
+    if facts.cells.family != "numbers" or values.dtype.kind != "f" or facts.rows == 0:
+        return
+    assert facts.numbers is not None
+    if not np.isfinite([facts.low, facts.high]).all():
+        row = int(np.argmax(np.isinf(values)))
+        raise DataError(
+            f"column {facts.name!r}, row {row}: infinity; Input X contains infinity or a value too large: "
+            "replace it by a number, or by a missing value"
+        )

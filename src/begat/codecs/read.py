@@ -1,0 +1,172 @@
+"""Tables from files: recognised, said, and turned into a frame with natural types."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from begat.codecs import delimited, parquet
+from begat.codecs.arrow import to_frame
+from begat.codecs.catalogue import CATALOGUE, load
+from begat.codecs.data import Data
+from begat.codecs.infer import infer
+from begat.codecs.records import read_excel, read_json, read_jsonl
+from begat.codecs.request import Request
+from begat.codecs.stream import (
+    Opener,
+    extension,
+    locate,
+    opener,
+    standard_input,
+)
+from begat.codecs.typed import natural, typed
+from begat.errors import DataError, FileError, did_you_mean
+from begat.schema import Schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def read(
+    path: str | PathLike[str],
+    target: str | None = None,
+    *,
+    schema: Schema | str | PathLike[str] | None = None,
+    kinds: Mapping[str | int, str] | None = None,
+    drop: Sequence[str] = (),
+    encoding: str | None = None,
+    separator: str | None = None,
+    table: str | None = None,
+    query: str | None = None,
+    rows: int | None = None,
+) -> Data:
+    """Read a table and say what each column is.
+
+    path: a file (.csv .tsv .txt, also .gz and .zip; .parquet or a folder of them; .feather .json .jsonl .xlsx), "-" for
+    CSV on standard input, a database URL with `query` or `table`, or the name of a table in `begat data` (a file of
+    that name is "./name"). target: the column to predict. schema: a schema or its file, complete or partial; kinds:
+    {column: kind}; drop: columns to leave out. encoding, separator: as recognised unless given. table: sheet of an
+    Excel file or table of a database. rows: only the first so many.
+
+    Text that spells numbers or dates becomes numbers or dates and keeps its spelling in the schema; leading zeros stay.
+    FileError: the file is missing, damaged or in no known format. DataError: its table cannot be used as it is.
+    MissingDependency: the format needs a package of an extra.
+    """
+    if rows is not None and rows < 1:
+        raise DataError(f"rows={rows}; give at least 1, or None for all")
+    asked = Request(encoding, separator, table, query, rows, drop)
+    if target is not None and target in drop:
+        raise DataError(f"the target {target!r} is also in drop; remove it from one of them")
+    frame, name = _raw(path, asked)
+    frame = frame.set_axis([str(n) for n in frame.columns], axis=1)
+    if target is not None and target not in frame.columns:
+        raise DataError(f"the target {target!r} is not a column of {name}{did_you_mean(target, frame.columns)}")
+    if len(frame) == 0:
+        raise DataError(f"{name} has columns but no rows")
+    frame = frame.iloc[:rows]
+    stated = schema if schema is None or isinstance(schema, Schema) else Schema.load(schema)
+    found = natural(infer(frame, kinds=kinds, schema=stated, target=target), frame)
+    notes = [*asked.notes, *(f"{c.name}: {c.why}" for c in found if c.why and c.text is not None)]
+    return Data(typed(frame, found), found, name, tuple(notes))
+
+
+def _raw(path: str | PathLike[str], asked: Request) -> tuple[pd.DataFrame, str]:
+    """The table with cells as the file holds them, and a short name for it."""
+    said = str(path)
+    if said == "-":
+        return _delimited(standard_input(), "standard input", asked), "stdin"
+    if isinstance(path, str) and path in CATALOGUE:
+        frame = load(path)
+        return frame[asked.kept(list(frame.columns), path)], path
+    scheme = re.match(r"([a-z][\w+.-]+)://", said) if isinstance(path, str) else None
+    if scheme:
+        if scheme[1] in ("http", "https", "ftp", "s3", "gs", "hdfs"):
+            raise FileError(f"begat downloads nothing: download {said} and read the file")
+        from begat.codecs.database import from_database
+
+        return from_database(said, asked)
+    if isinstance(path, str) and re.fullmatch(r"\w+", path) and not Path(path).exists():
+        raise FileError(f"no file and no table is named {path!r}{did_you_mean(path, [*CATALOGUE, *_siblings()])}")
+    found = locate(path)
+    ending = ".parquet" if found.is_dir() else extension(found)
+    if ending not in READERS:
+        hint = did_you_mean(ending, READERS) if ending else f" (known: {', '.join(READERS)})"
+        raise FileError(f"{found} ends in {ending or 'nothing'!r}, which begat does not read{hint}")
+    name = found.name[: -len(ending)] if found.name.lower().endswith(ending) else found.name.split(".")[0]
+    return READERS[ending](found, asked), name
+
+
+def _siblings() -> list[str]:
+    return [p.name for p in Path().iterdir() if extension(p) in READERS]
+
+
+def _csv(path: Path, asked: Request) -> pd.DataFrame:
+    return _delimited(opener(path), str(path), asked)
+
+
+def _tsv(path: Path, asked: Request) -> pd.DataFrame:
+    return _delimited(opener(path), str(path), asked, separator="\t")
+
+
+def _delimited(open_: Opener, label: str, asked: Request, separator: str | None = None) -> pd.DataFrame:
+    import pyarrow as pa
+
+    layout = delimited.sniff(open_, label, encoding=asked.encoding, separator=asked.separator or separator)
+    asked.notes.extend(layout.notes)
+    held, rows = [], 0
+    for batch in delimited.batches(open_, layout, asked.kept(layout.names, label)):
+        held.append(batch)
+        rows += batch.num_rows
+        if asked.rows is not None and rows >= asked.rows:
+            break
+    if not rows:
+        raise DataError(f"{label} has column names ({delimited.shown(layout.names)}) but no rows")
+    return to_frame(pa.Table.from_batches(held), label)
+
+
+def _parquet(path: Path, asked: Request) -> pd.DataFrame:
+    import pyarrow as pa
+
+    parts = parquet.parts(path)
+    held, rows = [], 0
+    for batch in parquet.batches(parts, 131_072, asked.kept(parts.names, str(path))):
+        held.append(batch)
+        rows += batch.num_rows
+        if asked.rows is not None and rows >= asked.rows:
+            break
+    if not rows:
+        raise DataError(f"{path} has columns ({delimited.shown(parts.names)}) but no rows")
+    return to_frame(pa.Table.from_batches(held), str(path))
+
+
+def _feather(path: Path, asked: Request) -> pd.DataFrame:
+    import pyarrow as pa
+    from pyarrow import feather, ipc
+
+    try:
+        table = feather.read_table(path, memory_map=False, use_threads=False)
+    except (pa.ArrowException, OSError, ValueError):
+        try:
+            with pa.OSFile(str(path)) as stream:
+                table = ipc.open_stream(stream).read_all()
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise FileError(f"{path} is not a readable Feather or Arrow file: {str(error).splitlines()[0]}") from None
+    try:
+        table.validate(full=True)
+    except (pa.ArrowException, ValueError) as error:
+        raise FileError(f"{path} is a damaged Feather file: {str(error).splitlines()[0]}") from None
+    delimited.clean_names(table.column_names, str(path))
+    return to_frame(table.select(asked.kept(table.column_names, str(path))), str(path))
+
+
+READERS: dict[str, Callable[[Path, Request], Any]] = {
+    **{e: _tsv if ".tsv" in e or e == ".tab" else _csv for e in delimited.ENDINGS},
+    **dict.fromkeys(parquet.ENDINGS, _parquet),
+    **dict.fromkeys((".feather", ".arrow", ".ipc"), _feather),
+    ".json": read_json, ".json.gz": read_json, ".jsonl": read_jsonl, ".ndjson": read_jsonl, ".jsonl.gz": read_jsonl,
+    ".xlsx": read_excel, ".xlsm": read_excel,
+}  # fmt: skip
+"""How each ending is read."""

@@ -1,0 +1,180 @@
+"""How text spells numbers, booleans, dates and missing values: found from the words, read, and written again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from begat.codecs.cells import Cells, cells
+from begat.codecs.dates import read_dates, spell_dates
+from begat.schema import Column, TextFormat
+
+MISSING = frozenset(
+    {"", "?", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "missing", "(missing)", "-", "--", ".", "..."}
+)
+"""Words that stand for a missing value, without regard to case and surrounding blanks."""
+PUNCTUATION = frozenset({"-", "--", ".", "..."})
+"""Those that are levels of their own where all other words are punctuation, too ("+" and "-")."""
+BOOLEANS = (("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("off", "on"), ("0", "1"))
+"""Pairs of words that mean False and True, without regard to case."""
+MARKS = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "\u00a0"), (",", "\u00a0"),
+         (",", "\u202f"), (".", "'"), (".", "’"))  # fmt: skip
+"""Decimal and thousands marks; the first that reads every word is taken."""
+AFFIX = r"(?:[$€£¥₹]|USD|EUR|GBP|CHF|%|‰)"
+"""What may stand before or after the numbers of a column, the same in every cell."""
+LONGEST = 15
+"""Digits of a whole number from text; longer ones do not fit a float64 and are left as the codes that they are."""
+
+
+def is_missing(words: Sequence[Any]) -> np.ndarray:
+    """(m,) True for the words that stand for a missing value in a column of these words."""
+    folded = [w.strip().casefold() if isinstance(w, str) else None for w in words]
+    others = [w for w in folded if w is not None and w not in MISSING]
+    signs = bool(others) and not any(ch.isalnum() for w in others for ch in w)
+    tokens = MISSING - PUNCTUATION if signs else MISSING
+    return np.array([w in tokens for w in folded], dtype=bool)
+
+
+def boolean_levels(words: Sequence[str]) -> tuple[str, str] | None:
+    """The two words that mean False and True, in this order; None if these words are no such pair."""
+    if len(words) == 2:
+        folded = {w.casefold(): w for w in words}
+        for no, yes in BOOLEANS:
+            if set(folded) == {no, yes}:
+                return folded[no], folded[yes]
+    return None
+
+
+def number_format(words: Sequence[str], zeros: bool = False) -> TextFormat | None:
+    """The one spelling in which all of these words are numbers; None if there is none.
+
+    Leading zeros make a code, not a number, unless `zeros` says otherwise; so do more than 15 digits. "1,234" counts
+    thousands where every group fits, and has a decimal comma otherwise.
+    """
+    if not words:
+        return None
+    first = re.fullmatch(rf"[-+]?({AFFIX} ?)?[-+]?[\d.,].*?( ?{AFFIX})?", words[0].strip())
+    if first is None:
+        return None
+    prefix, suffix = first[1] or "", first[2] or ""
+    tried = [words[0], words[len(words) // 2], words[-1]]
+    for decimal, thousands in MARKS:
+        form = TextFormat(decimal, thousands, prefix, suffix)
+        if all(np.isfinite(_numbers(some, form, strict=True)).all() for some in (tried, words)):
+            return _details(words, form, zeros)
+    return None
+
+
+def _details(words: Sequence[str], form: TextFormat, zeros: bool) -> TextFormat | None:
+    """The digits after the mark, if every word has as many, and the width that leading zeros keep."""
+    plain = [_stripped(w, form) for w in words]
+    whole, _, rest = zip(*(w.lower().partition("e")[0].partition(form.decimal) for w in plain), strict=True)
+    padded = [len(w) for w in whole if len(w) > 1 and w[0] == "0"]
+    if (padded and not zeros) or max(map(len, whole)) > LONGEST:
+        return None
+    width = max(padded) if padded and len({len(w) for w in whole}) == 1 else 0
+    digits = {len(r) for r in rest}
+    fixed = digits.pop() if len(digits) == 1 and not any("e" in w.lower() for w in plain) else -1
+    return TextFormat(
+        form.decimal, form.thousands, form.prefix, form.suffix, width=width, decimals=fixed if fixed > 0 else -1
+    )
+
+
+def _stripped(word: str, form: TextFormat) -> str:
+    """The digits and marks of a number without sign, affixes and thousands."""
+    word = word.strip().lstrip("+-").removeprefix(form.prefix).lstrip("+-").removesuffix(form.suffix)
+    return word.replace(form.thousands, "") if form.thousands else word
+
+
+def _numbers(words: Sequence[str], form: TextFormat, strict: bool = False) -> np.ndarray:
+    """Numbers (m,) float64 of words, NaN where a word is none. strict: thousands must be marked wherever there are."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    mark, group = re.escape(form.decimal), re.escape(form.thousands)
+    whole = r"\d+"
+    if form.thousands:
+        grouped = rf"[1-9]\d{{0,2}}(?:{group}\d{{3}})+"
+        whole = rf"(?:{grouped}|\d{{1,3}})" if strict else rf"(?:{grouped}|\d+)"
+    pattern = (
+        rf"^\s*(?P<a>[-+]?)(?:{re.escape(form.prefix)})(?P<b>[-+]?)(?P<i>(?:{whole})?)"
+        rf"(?P<d>(?:{mark}\d*)?)(?P<e>(?:[eE][-+]?\d+)?)(?:{re.escape(form.suffix)})\s*$"
+    )
+    text = pa.array(words, pa.string())
+    found = pc.extract_regex(text, pattern)
+    sign, inner, i, d, e = (pc.struct_field(found, [k]) for k in range(5))
+    if form.thousands:
+        i = pc.replace_substring(i, form.thousands, "")
+    d = pc.replace_substring(d, form.decimal, ".")
+    plain = pc.binary_join_element_wise(pc.replace_substring(pc.binary_join_element_wise(sign, inner, ""), "+", ""),
+                                        i, d, e, "")  # fmt: skip
+    readable = pc.match_substring_regex(plain, r"^-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$")
+    plain = pc.if_else(readable, plain, pa.scalar(None, pa.string()))
+    out = pc.cast(plain, pa.float64()).to_numpy(zero_copy_only=False)
+    return np.where(np.isinf(out), np.nan, out)
+
+
+def parse(values: Any, column: Column) -> np.ndarray:
+    """Text as the numbers (float64) or dates (datetime64) that the column's kind and `text` format make of it.
+
+    values: (n,) text in any container. NaN or NaT where a cell is missing, or is not in the format.
+    """
+    found = values if isinstance(values, Cells) else cells(values, column.name)
+    form, words = column.text or TextFormat(), [str(v) for v in found.levels or ()]
+    if column.kind == "datetime":
+        form_of_dates = form.date or "%Y-%m-%d"
+        made = read_dates(words, form_of_dates)
+        table = np.concatenate([made, np.array(["NaT"], dtype=made.dtype)])
+    else:
+        table = np.concatenate([_numbers(words, form), [np.nan]])
+    return table[found.values]
+
+
+def spell(values: Any, column: Column) -> np.ndarray:
+    """Numbers, dates or words as text (n,) in the column's `text` format; its missing token where missing.
+
+    `parse` inverts it bit for bit. Fixed decimals give way to more where a number has more.
+    """
+    found = values if isinstance(values, Cells) else cells(values, column.name)
+    form = column.text or TextFormat()
+    absent = found.missing()
+    table: np.ndarray
+    if found.levels is not None:
+        table, codes = found.objects(form.missing), np.arange(len(found))
+    else:
+        present = found.values if absent is None else found.values[~absent]
+        distinct, inverse = np.unique(present, return_inverse=True)
+        if found.family == "numbers":
+            # -0.0 equals 0.0, but it is spelled differently
+            negative = np.signbit(present) & (present == 0)
+            distinct, inverse = (present, np.arange(len(present))) if negative.any() else (distinct, inverse)
+            single = found.values.dtype == np.float32  # whose shortest text is shorter
+            made = [_spelled(v, str(abs(v)), form) for v in (distinct if single else distinct.tolist())]
+        elif found.family == "dates":
+            made = spell_dates(distinct, form.date or "%Y-%m-%d")
+        else:
+            made = [str(v) for v in distinct.tolist()]
+        codes = np.full(len(found), len(made))
+        codes[slice(None) if absent is None else ~absent] = inverse
+        table = np.empty(len(made) + 1, dtype=object)
+        table[:] = [*made, form.missing]
+    return table[codes]
+
+
+def _spelled(value: float, text: str, form: TextFormat) -> str:
+    """A number whose size has this shortest text."""
+    if form.decimals > 0 and float(fixed := f"{abs(value):.{form.decimals}f}") == abs(value):
+        text = fixed
+    elif text.endswith(".0"):
+        text = text[:-2]
+    whole, point, rest = text.partition(".")
+    whole, power, exponent = (*whole.partition("e"),) if not point else (whole, "", "")
+    if form.width:
+        whole = whole.zfill(form.width)
+    if form.thousands:
+        whole = re.sub(r"(?<=\d)(?=(?:\d{3})+$)", form.thousands, whole)
+    sign = "-" if np.signbit(value) else ""
+    return f"{sign}{form.prefix}{whole}{power}{exponent}{form.decimal if point else ''}{rest}{form.suffix}"

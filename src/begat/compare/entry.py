@@ -1,0 +1,159 @@
+"""What is compared: begat's models, the floor, the ceiling, the discriminative twins, a person's own, files of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from begat.codecs.read import read
+from begat.compare.table import Table, as_pandas
+from begat.compare.twins import Twin
+from begat.errors import DataError, did_you_mean
+from begat.estimators import NaiveBayes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Part = Literal["model", "own", "synthetic", "floor", "ceiling", "twin"]
+FLOOR = "independent columns"
+CEILING = "real rows"
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One row of the comparison: an estimator to be made and fitted, or rows that are there already.
+
+    role: "model" one of begat's, "own" a person's estimator, "synthetic" a person's rows, "floor", "ceiling", "twin".
+    """
+
+    name: str
+    role: Part
+    about: str
+    make: Callable[[], Any] | None = None
+    rows: pd.DataFrame | None = None
+    linear: bool = False
+
+
+def entries(
+    table: Table,
+    models: str | Iterable[str] | Mapping[str, Any] = "default",
+    synthetic: Mapping[str, Any] | Iterable[Any] | str | Path | None = None,
+    seed: int = 0,
+) -> tuple[Entry, ...]:
+    """The rows of the comparison in their order; floor and ceiling are always among them.
+
+    models: "default", some of the names, or a mapping of name to a person's own estimator, which joins the default
+    ones. synthetic: a mapping of name to frame or file, or files. Raises DataError for unknown or repeated names.
+    """
+    known = _known(table, seed)
+    own: dict[str, Any] = {}
+    chosen = list(known)
+    if isinstance(models, Mapping):
+        own = dict(models)
+    elif models != "default":
+        chosen = [_named(n, known) for n in ([models] if isinstance(models, str) else models)]
+    made = [e for n, e in known.items() if n in chosen and e.role == "model"]
+    for name, estimator in own.items():
+        if isinstance(estimator, type) or not hasattr(estimator, "fit"):
+            raise DataError(f"model {name!r} is {estimator!r}; expected an estimator object with a fit method")
+        made.append(Entry(str(name), "own", _sentence(estimator), _cloner(estimator)))
+    made += [Entry(n, "synthetic", f"{len(f):,} rows given", None, f) for n, f in _frames(synthetic, table).items()]
+    made += [known[FLOOR], known[CEILING]]
+    made += [e for n, e in known.items() if n in chosen and e.role == "twin"]
+    names = [e.name for e in made]
+    twice = next((n for n in names if names.count(n) > 1), None)
+    if twice is not None:
+        raise DataError(f"two rows of the comparison would be named {twice!r}; give yours another name")
+    return tuple(made)
+
+
+def _known(table: Table, seed: int) -> dict[str, Entry]:
+    schema, classes = table.schema, table.classes
+    found = [
+        Entry(
+            "naive Bayes (Gaussian)",
+            "model",
+            "P(y) prod_j P(x_j | y), a Gaussian for every number",
+            lambda: NaiveBayes(leaves="gaussian", schema=schema, random_state=seed),
+        ),
+        Entry(
+            "naive Bayes",
+            "model",
+            "P(y) prod_j P(x_j | y), the law of each column chosen by held-out likelihood",
+            lambda: NaiveBayes(schema=schema, random_state=seed),
+        ),
+        Entry(
+            FLOOR,
+            "floor",
+            "P(y) prod_j P(x_j): every column drawn by itself, the target too",
+            lambda: NaiveBayes(task="density", schema=schema, random_state=seed),
+        ),
+        Entry(
+            CEILING,
+            "ceiling",
+            "real rows in the place of synthetic ones: detection, training rows against held-out rows; copying, half "
+            "of the held-out rows with the other half as hold-out; utility, a model trained on real training rows",
+        ),
+    ]
+    if table.target is not None:
+        linear = "logistic regression" if classes else "ridge regression"
+        found += [
+            Entry(
+                linear,
+                "twin",
+                "P(y | x) linear in one-hot levels and standardised numbers",
+                lambda: Twin("linear", classes=classes, schema=schema, seed=seed),
+                linear=True,
+            ),
+            Entry(
+                "gradient boosting",
+                "twin",
+                "P(y | x) by histogram gradient boosting" if classes else "E[y | x] by histogram gradient boosting",
+                lambda: Twin("boosting", classes=classes, schema=schema, seed=seed),
+            ),
+        ]
+    return {e.name: e for e in found}
+
+
+def _named(name: str, known: Mapping[str, Entry]) -> str:
+    for k in known:
+        if k.casefold() == str(name).casefold():
+            return k
+    raise DataError(f"no model {name!r} to compare{did_you_mean(name, known)}")
+
+
+def _sentence(estimator: Any) -> str:
+    text = " ".join(repr(estimator).split())
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
+def _cloner(estimator: Any) -> Callable[[], Any]:
+    """A maker of unfitted copies, so that the person's own object stays as it is."""
+
+    def make() -> Any:
+        from copy import deepcopy
+
+        from sklearn.base import clone
+
+        return clone(estimator) if hasattr(estimator, "get_params") else deepcopy(estimator)
+
+    return make
+
+
+def _frames(synthetic: Any, table: Table) -> dict[str, pd.DataFrame]:
+    """A person's synthetic rows by name; files are read under the table's schema, so that levels stay levels."""
+    import pandas as pd
+
+    if synthetic is None:
+        return {}
+    if isinstance(synthetic, (str, Path)):
+        synthetic = [synthetic]
+    if isinstance(synthetic, pd.DataFrame):
+        raise DataError("synthetic is a frame; give a mapping of name to frame, or files")
+    pairs = synthetic.items() if isinstance(synthetic, Mapping) else [(Path(s).name, s) for s in synthetic]
+    out = {}
+    for name, rows in pairs:
+        out[str(name)] = read(rows).frame if isinstance(rows, (str, Path)) else as_pandas(rows)
+    return out

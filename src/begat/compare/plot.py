@@ -1,0 +1,97 @@
+"""One picture of a comparison: gain over the floor, detection with the ceiling, prediction beside the twins."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from begat.compare.figures import BY_KEY
+
+if TYPE_CHECKING:
+    from begat.compare.report import Report
+
+COLOURS = {
+    "model": "#2f5d8a",
+    "own": "#7b4b94",
+    "synthetic": "#b5651d",
+    "floor": "#8a8a8a",
+    "ceiling": "#3a8f5c",
+    "twin": "#c28e2c",
+}
+INK, FAINT = "#222222", "#e4e4e4"
+
+
+def plot(report: Report, path: str | os.PathLike[str]) -> Path:
+    """Draw the report and write it where `path` says (its suffix is the format); the path."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = [p for p in _panels(report) if _rows(report, p[0])]
+    names = [r.name for r in report.rows]
+    figure = Figure(figsize=(2.2 + 3.1 * max(len(panels), 1), 1.7 + 0.42 * len(names)), layout="constrained")
+    figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr, call-arg]
+    figure.suptitle(
+        f"{report.plan.held_out:,} held-out rows, {report.plan.columns} columns; bars are one standard error",
+        x=0.995, ha="right", fontsize=8.5, color="#888888",
+    )  # fmt: skip
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, max(len(panels), 1), sharey=True, squeeze=False)[0]
+    for axis, (key, title, hint) in zip(axes, panels, strict=False):
+        _panel(axis, report, key, title, hint)
+    for axis in axes:
+        axis.set_ylim(len(names) - 0.4, -0.6)
+        axis.set_yticks(range(len(names)), names)
+        axis.tick_params(length=0, labelsize=9, colors=INK)
+        axis.spines[:].set_visible(False)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=160, facecolor="white")
+    return path
+
+
+def _panels(report: Report) -> list[tuple[str, str, str]]:
+    task = report.plan.task
+    predicted = {"classification": "accuracy", "regression": "r2"}.get(task)
+    gain = "held-out log-likelihood over\nindependent columns, nats per row →"
+    panels = [("gain", "Explains new rows", gain)]
+    panels.append(("detection", "Passes for real", "detection score: 0 told apart always,\n1 never →"))
+    if predicted is not None:
+        hint = f"{BY_KEY[predicted].title} on held-out rows →\n"
+        panels.append((predicted, f"Predicts {report.plan.target}", hint))
+    return panels
+
+
+def _rows(report: Report, key: str) -> list[tuple[int, Any]]:
+    return [(i, r) for i, r in enumerate(report.rows) if (s := r.scores.get(key)) is not None and s.finite]
+
+
+def _panel(axis: Any, report: Report, key: str, title: str, hint: str) -> None:
+    from matplotlib.patheffects import withStroke
+
+    axis.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK, pad=10)
+    axis.set_xlabel(hint, loc="left", fontsize=8.5, color="#666666")
+    axis.grid(axis="x", color=FAINT, linewidth=0.8)
+    axis.set_axisbelow(True)
+    for i in range(len(report.rows)):
+        axis.axhline(i, color=FAINT, linewidth=0.6, linestyle=(0, (1, 3)), zorder=0)
+    held, halo = _rows(report, key), withStroke(linewidth=3, foreground="white")
+    top = next((r for _, r in held if r.entry.role == "ceiling"), None)
+    if top is not None:
+        axis.axvline(top.scores[key].value, color=COLOURS["ceiling"], linewidth=1.2, linestyle="--", zorder=1)
+    if key == "gain":
+        axis.axvline(0.0, color=COLOURS["floor"], linewidth=1.2, linestyle="--", zorder=1)
+    for i, row in held:
+        score = row.scores[key]
+        colour = COLOURS[row.entry.role]
+        axis.errorbar(score.value, i, xerr=score.stderr or 0.0, fmt="o", markersize=6.5, color=colour, ecolor=colour,
+                      elinewidth=1.6, capsize=2.5, zorder=3)  # fmt: skip
+        places = 3 if abs(score.value) < 10 else 1
+        axis.annotate(f"{score.value:.{places}f}", (score.value, i), xytext=(0, 7), textcoords="offset points",
+                      ha="center", fontsize=8, color=colour, path_effects=[halo])  # fmt: skip
+    values = [r.scores[key].value for _, r in held]
+    low, high = min(0.0 if key != "accuracy" else min(values), *values), max(*values, 0.0)
+    if key == "detection":
+        low, high = 0.0, 1.0
+    room = 0.12 * ((high - low) or 1.0)
+    axis.set_xlim(low - room, high + room)

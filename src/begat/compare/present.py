@@ -1,0 +1,182 @@
+"""A report in words and strings, ready to print: a table that fits 120 columns, its notes, the verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from begat.compare.figures import Figure
+from begat.compare.row import Row
+from begat.metrics.score import Score, decimals
+
+if TYPE_CHECKING:
+    from begat.compare.report import Report
+
+SHOWN = ("gain", "detection", "nearest", "utility", "accuracy", "log_loss", "calibration", "rare", "rmse", "mae", "r2")
+"""The figures of the printed table; results.json has all."""
+RELATIONS = {"<=": "≥ ", "~": "≈ "}
+ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """titles: of the columns, two lines each. rows: cells as text, a figure's error on a second line. breaks: the
+    numbers of rows before which a line is drawn. notes: what the marks mean, what failed. verdict: the conclusion."""
+
+    titles: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    breaks: tuple[int, ...]
+    notes: tuple[str, ...]
+    verdict: str
+
+
+def present(report: Report) -> Shown:
+    """The table of a report as strings."""
+    figures = [f for f in report.measured if f.key in SHOWN]
+    titles = ["model", *(_title(report, f) for f in figures), "fit\nseconds"]
+    groups = [
+        {"model": 0, "own": 0, "synthetic": 0, "floor": 1, "ceiling": 1, "twin": 2}[r.entry.role] for r in report.rows
+    ]
+    rows = [(r.name, *(_cell(r, f) for f in figures), _seconds(r)) for r in report.rows]
+    breaks = tuple(i for i in range(1, len(groups)) if groups[i] != groups[i - 1])
+    return Shown(tuple(titles), tuple(rows), breaks, tuple(_notes(report, figures)), report.verdict)
+
+
+def text(report: Report) -> str:
+    """The whole report as plain text."""
+    shown = present(report)
+    cells = [[c.split("\n") for c in line] for line in (shown.titles, *shown.rows)]
+    width = [max(len(part) for line in cells for part in line[i]) for i in range(len(shown.titles))]
+    rule = "-" * (sum(width) + 2 * len(width) - 2)
+    lines = []
+    for number, line in enumerate(cells):
+        if number == 1 or number - 1 in shown.breaks:
+            lines.append(rule)
+        for part in range(max(map(len, line))):
+            pieces = [c[part] if part < len(c) else "" for c in line]
+            padded = [p.rjust(w) if i else p.ljust(w) for i, (p, w) in enumerate(zip(pieces, width, strict=True))]
+            lines.append("  ".join(padded).rstrip())
+    return "\n".join([*lines, rule, *shown.notes, shown.verdict])
+
+
+def _title(report: Report, figure: Figure) -> str:
+    units = [r.scores[figure.key].unit for r in report.rows if figure.key in r.scores and r.scores[figure.key].finite]
+    unit = {"nats per row": "nats/row", "score": "0 to 1", "average precision": "mean"}.get(
+        units[0] if units else figure.unit, units[0] if units else figure.unit
+    )
+    mark = "" if figure.better == "none" or report.ranks(figure.key) else "*"
+    return f"{figure.title}{mark}{ARROWS[figure.better]}\n{unit}"
+
+
+def _cell(row: Row, figure: Figure) -> str:
+    score = row.scores.get(figure.key)
+    if score is None or score.value is None:
+        return ""
+    flag = "!" if figure.key == "nearest" and row.copying else ""
+    if figure.key != "gain":
+        return _two_lines(score) + flag if not flag else _two_lines(score).replace("\n", f"{flag}\n", 1)
+    if row.entry.role == "floor":
+        return "0"
+    return RELATIONS.get(row.relation, "") + _two_lines(score, sign="+")
+
+
+def _two_lines(score: Score, sign: str = "") -> str:
+    if not score.finite:
+        return str(score)
+    if not score.stderr:
+        return f"{score.value:{sign}.4g}"
+    places = min(3, decimals(score.stderr))
+    return f"{score.value:{sign},.{places}f}\n±{score.stderr:.{places}f}"
+
+
+def _seconds(row: Row) -> str:
+    return f"{row.seconds['fit']:.1f}" if "fit" in row.seconds else ""
+
+
+def _notes(report: Report, figures: list[Figure]) -> list[str]:
+    notes = []
+    starred = [f.title for f in figures if f.better != "none" and not report.ranks(f.key)]
+    if starred:
+        notes.append(f"* no model beats independent columns here, so this ranks nothing: {', '.join(starred)}")
+    if any(f.key == "nearest" for f in figures):
+        notes.append(
+            "nearest: share of rows nearer to a training row than to a held-out row; 0.5 is ideal, ! is copying"
+        )
+    relations = {r.relation for r in report.rows}
+    if "<=" in relations:
+        notes.append("≥ a lower bound of the likelihood")
+    if "~" in relations:
+        notes.append("≈ an estimate of the likelihood")
+    return [*notes, *report.warnings]
+
+
+# the verdict ----------------------------------------------------------------------------------------------------------
+def verdict(report: Report) -> str:
+    """What a report allows to conclude, in a few sentences."""
+    if not any(r.scores for r in report.rows):
+        return "Nothing was finished, so nothing can be said."
+    said = [_likelihood(report)]
+    named = {r.name: r for r in report.rows}
+    best = named.get(report.best or "")
+    if best is not None:
+        said += [_detection(best, report), _prediction(best, report)]
+    copied = [r.name for r in report.rows if r.copying]
+    looked = any(r.scores.get("nearest") and r.scores["nearest"].value is not None for r in report.rows)
+    if copied:
+        said.append(f"{' and '.join(copied)} {'copies' if len(copied) == 1 else 'copy'} training rows: do not share.")
+    elif looked:
+        said.append("No sign of copied training rows.")
+    if report.interrupted:
+        said.append("It was interrupted; what is shown was finished.")
+    return " ".join(s for s in said if s)
+
+
+def _likelihood(report: Report) -> str:
+    gains = [r for r in report.rows if r.entry.role in ("model", "own") and r.scores.get("gain") is not None
+             and r.scores["gain"].value is not None]  # fmt: skip
+    if report.best is None:
+        tried = any(r.entry.role in ("model", "own", "synthetic") for r in report.rows)
+        return "No model is better than independent columns on these rows." if tried else ""
+    best = next(r for r in report.rows if r.name == report.best)
+    if best not in gains:
+        return f"{report.best} has the rows hardest to tell from real ones."
+    score = best.scores["gain"]
+    word = {"<=": "at least ", "~": "about "}.get(best.relation, "")
+    return (
+        f"{report.best} explains held-out rows best: {word}{brief(score)} nats per row more than independent columns."
+    )
+
+
+def _detection(best: Row, report: Report) -> str:
+    mine, auc = best.scores.get("detection"), best.scores.get("detection_auc")
+    top = report.row("ceiling")
+    real = None if top is None else top.scores.get("detection")
+    if mine is None or auc is None or mine.value is None or auc.value is None:
+        return ""
+    if mine.stderr and real is not None and real.value is not None and mine.value > real.value - 2 * mine.stderr:
+        return f"Its rows cannot be told from real ones (detection {brief(mine)}; real rows {brief(real)})."
+    scale = f"detection {brief(mine)}" + (
+        f"; real rows {brief(real)}" if real is not None and real.value is not None else ""
+    )
+    strength = "almost always" if auc.value > 0.95 else "mostly" if auc.value > 0.75 else "often"
+    return f"A classifier tells its rows from real ones {strength} (AUC {auc.value:.2f}, {scale})."
+
+
+def _prediction(best: Row, report: Report) -> str:
+    key, word = ("accuracy", "accuracy") if report.plan.task == "classification" else ("r2", "R2")
+    mine = best.scores.get(key)
+    twins = [r for r in report.rows if r.entry.role == "twin" and r.scores.get(key) and r.scores[key].finite]
+    if mine is None or not mine.finite or not twins:
+        return ""
+    top = max(twins, key=lambda r: r.scores[key].value or 0.0)
+    return f"It predicts {report.plan.target} with {word} {brief(mine)}, {top.name} with {brief(top.scores[key])}."
+
+
+def brief(score: Score) -> str:
+    """Value and error with at most three decimals."""
+    if score.value is None or not score.stderr or not score.finite:
+        return str(score)
+    if abs(score.value) + score.stderr < 0.0005:
+        return "below 0.001"
+    places = min(3, decimals(score.stderr))
+    return f"{score.value:.{places}f} ± {score.stderr:.{places}f}"

@@ -1,0 +1,143 @@
+"""The few types that every room shares: what an example looks like as tensors, and what a model promises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple, Protocol
+
+import torch
+from torch import Generator, Tensor, nn
+
+Relation = Literal["=", "<=", "~"]
+Stats = Mapping[str, Tensor]
+"""Sufficient statistics by name. Leaves whose statistics are additive sum them over rows, files and machines."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One tensor of an encoded example.
+
+    `shape` is its shape without the batch. `levels` says what it holds: None real numbers, K integers in [0, K),
+    a tuple of numbers of levels one for each position of the last axis (a block of categorical columns).
+    """
+
+    shape: tuple[int, ...]
+    levels: int | tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What an encoded example consists of: one field for an image or a text, two (values, codes) for a mixed table."""
+
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Encoded examples. x[i] is (n, *fields[i].shape); known[i] is its mask, None where everything is known.
+
+    A cell that is not known contributes nothing to any probability: it is missing and integrated out, or it does not
+    apply because the code that gates it says so. Its filler in x is 0. cond is the label (n,) or embedding (n, d);
+    weight is (n,), a number of repetitions.
+    """
+
+    x: tuple[Tensor, ...]
+    known: tuple[Tensor | None, ...]
+    cond: Tensor | None = None
+    weight: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x[0])
+
+    def having(self, **changes: Any) -> Batch:
+        """The batch with other labels, weights or cells."""
+        return replace(self, **changes)
+
+    def rows(self, rows: slice | Tensor) -> Batch:
+        """The batch of these rows."""
+        return Batch(
+            tuple(x[rows] for x in self.x),
+            tuple(None if k is None else k[rows] for k in self.known),
+            None if self.cond is None else self.cond[rows],
+            None if self.weight is None else self.weight[rows],
+        )
+
+
+class Region(NamedTuple):
+    """A set of values of one column as evidence: the closed interval [lower, upper] and the allowed codes.
+
+    A column of values alone has codes None; a column of codes alone ignores the interval; a column of special codes
+    plus a remainder is in the region if its code is allowed and, where that code is 0, its value is in the interval.
+    """
+
+    lower: float = float("-inf")
+    upper: float = float("inf")
+    codes: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """What a model's log-probability is.
+
+    relation: "=" exact, "<=" a lower bound, "~" an estimate. unit: always said ("nats per row"). measure: what is
+    counted (mass on grids and levels, density in a column's own units). samples: draws behind a bound or an estimate.
+    unscored: columns that are not part of it. schema: digest of the measure; other digests do not compare.
+    """
+
+    relation: Relation
+    unit: str
+    measure: str
+    samples: int | None = None
+    unscored: tuple[str, ...] = ()
+    schema: str = ""
+
+    def __str__(self) -> str:
+        word = {"=": "exact", "<=": "a lower bound", "~": "an estimate"}[self.relation]
+        draws = f", {self.samples} draws" if self.samples else ""
+        left = f"; not scored: {', '.join(self.unscored)}" if self.unscored else ""
+        return f"log p {self.relation} ({word}{draws}), {self.unit}; {self.measure}{left}"
+
+
+class Source(Protocol):
+    """Where raw examples come from: a frame in memory, a folder of Parquet, a file larger than memory."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: Sequence[int]) -> Any:
+        """These examples, in this order, as the raw kind."""
+        ...
+
+    def chunks(self, size: int) -> Any:
+        """Every example once, in order, in raw pieces of at most `size`."""
+        ...
+
+
+class Model(nn.Module, ABC):
+    """The mathematics of a family on encoded tensors. It knows no file, no table and no optimiser."""
+
+    @abstractmethod
+    def sample(self, n: int, cond: Tensor | None = None, *, generator: Generator) -> Batch:
+        """n encoded examples, of the classes cond where given."""
+
+
+class Density(Protocol):
+    """A model whose log-probability is exact."""
+
+    def log_prob(self, batch: Batch) -> Tensor:
+        """log p(x) -> (n,), nats per example."""
+        ...
+
+
+class Counted(Protocol):
+    """A model fitted by sufficient statistics: one pass is the closed form, adding them is out of core."""
+
+    def statistics(self, batch: Batch) -> Sequence[Stats]: ...
+
+    def maximise(self, stats: Sequence[Stats]) -> None: ...
+
+
+def all_finite(x: Tensor) -> bool:
+    """Whether no number of x is NaN or infinite; one pass, no mask."""
+    return bool(torch.isfinite(x.sum())) or bool(torch.isfinite(x).all())

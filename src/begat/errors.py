@@ -1,0 +1,46 @@
+"""What begat raises when it is given what it cannot use: one line with what came, what was expected, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class BegatError(ValueError):
+    """The base of begat's own errors. A person's mistake, never a defect: the command line prints it as one line."""
+
+
+class DataError(BegatError):
+    """A table, a cell or a target that cannot be used as it is."""
+
+
+class SchemaError(BegatError):
+    """A schema that contradicts itself or the data it is used with."""
+
+
+class EvidenceError(BegatError):
+    """Evidence (`given=`) that is malformed or impossible."""
+
+
+class FileError(BegatError):
+    """A file that is missing, broken, too large, or written by a version this one does not know."""
+
+
+class MissingDependency(ImportError):
+    """An optional package that the call needs and the environment lacks."""
+
+    def __init__(self, package: str, extra: str, purpose: str):
+        super().__init__(f"{purpose} needs the package {package!r}: pip install 'begat[{extra}]'")
+
+
+def did_you_mean(name: object, known: Iterable[object]) -> str:
+    """The closest of the known names as a question, or a short list of them: the end of a sentence, with its space."""
+    known = [str(k) for k in known]
+    folded: dict[str, str] = {k.casefold(): k for k in known}
+    near = get_close_matches(str(name).casefold(), list(folded), n=1, cutoff=0.6)
+    if near:
+        return f" (did you mean {folded[near[0]]!r}?)"
+    if not known:
+        return ""
+    shown = ", ".join(repr(k) for k in known[:8])
+    return f" (known: {shown}{', ...' if len(known) > 8 else ''})"

@@ -1,0 +1,21 @@
+"""The public classes: a recipe and its fit, one file per family; and the way back from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+from begat.estimators import saved
+from begat.estimators.base import Generative
+from begat.estimators.naive_bayes import NaiveBayes
+
+FAMILIES: Mapping[str, type[Generative]] = {"NaiveBayes": NaiveBayes}
+"""Every family that a file may name."""
+
+__all__ = ["FAMILIES", "Generative", "NaiveBayes", "load"]
+
+
+def load(path: str | PathLike[str]) -> Any:
+    """The fitted estimator of a file that `save` wrote. Executes nothing; FileError for what is no such file."""
+    return saved.read(path, FAMILIES)

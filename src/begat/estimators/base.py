@@ -1,0 +1,276 @@
+"""What every estimator does alike: the verbs, Bayes' rule, and the way of a table in and out."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from os import PathLike
+from types import MethodType
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+from torch import Generator, Tensor
+
+from begat.codecs import frame
+from begat.codecs.table import Encoded
+from begat.core import Batch, Likelihood, Region
+from begat.errors import DataError, EvidenceError
+from begat.estimators import saved, store
+from begat.estimators.border import Border
+from begat.estimators.target import Role
+from begat.random import Seed, generator
+from begat.schema import Column, Schema
+
+
+class offered:
+    """A verb that an estimator has in some roles only; in others asking for it is an AttributeError that says why."""
+
+    def __init__(self, *roles: Role):
+        self.roles = roles
+
+    def __call__(self, verb: Callable[..., Any]) -> offered:
+        self.verb, self.__doc__, self.__name__ = verb, verb.__doc__, verb.__name__
+        return self
+
+    def __get__(self, estimator: Any, owner: type) -> Any:
+        if estimator is None:
+            return self.verb
+        role = getattr(estimator, "role_", None) or ("density" if estimator.task == "density" else self.roles[0])
+        if role not in self.roles:
+            how = "its target is a number" if role == "regression" else "it has no target"
+            wanted = "a category as y" if self.roles == ("classification",) else "y"
+            raise AttributeError(f"{owner.__name__} has no {self.__name__} here, since {how}; fit it with {wanted}")
+        return MethodType(self.verb, estimator)
+
+
+class Generative(BaseEstimator):
+    """A recipe for a joint distribution of a table, and the fit of it.
+
+    A subclass fits `model_` and answers the abstract questions below on encoded batches; the verbs are here. Fitted
+    attributes: schema_ (with the target, if any), role_ ("classification", "regression", "density"), named_ (the
+    target is a column of X), classes_ (classification), model_ (the mathematics), border_ (the way of tables in and
+    out), likelihood, n_features_in_.
+    """
+
+    missing: str
+    task: str
+    random_state: Seed
+    schema_: Schema
+    role_: Role
+    named_: bool
+    classes_: Any
+    border_: Border
+    model_: Any
+
+    # what a family answers, on encoded rows -----------------------------------------------------------------------
+    @abstractmethod
+    def _log_joint(self, batch: Batch) -> Tensor:
+        """log P(x, y) of every class -> (K, n) float64; K = 1 without classes."""
+
+    @abstractmethod
+    def _log_posterior(self, batch: Batch) -> Tensor:
+        """log P(y | x) -> (K, n) float64; the prior where no class can produce a row."""
+
+    @abstractmethod
+    def _draw(self, n: int, rng: Generator) -> Batch:
+        """n encoded rows; their classes in cond."""
+
+    @abstractmethod
+    def _complete(self, batch: Batch, regions: Mapping[str | int, Region], rng: Generator) -> Batch:
+        """The rows with what is unknown (class -1 too) drawn from its posterior, within the regions of columns."""
+
+    # the way in ---------------------------------------------------------------------------------------------------
+    def _set_out(self, schema: Schema, role: Role, named: bool) -> None:
+        """What is known of a fit before it has seen its rows as tensors."""
+        self.schema_, self.role_, self.named_ = schema, role, named
+        self.border_ = Border(schema, role, named)
+        self.n_features_in_ = len(schema.features)
+        names = [c.name for c in schema.features]
+        if all(isinstance(n, str) for n in names) and schema.container != "numpy":
+            self.feature_names_in_ = np.array(names, dtype=object)
+        if role == "classification":
+            self.classes_ = self.border_.classes
+
+    def _encode(self, X: Any, y: Any = None, *, ignore_target: bool = False) -> Encoded:
+        check_is_fitted(self, "model_")
+        return self.border_.encode(X, y, missing=self.missing, ignore_target=ignore_target)
+
+    # Bayes' rule --------------------------------------------------------------------------------------------------
+    @offered("classification")
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """log P(y | x) = log P(y) + log P(x | y) - log P(x) -> (n, classes), nats; Bayes' rule."""
+        return self._log_posterior(self._encode(X, ignore_target=True).batch).T.numpy()
+
+    @offered("classification")
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """P(y | x) -> (n, classes), columns in the order of classes_."""
+        return self._log_posterior(self._encode(X, ignore_target=True).batch).exp_().T.numpy()
+
+    # scores -------------------------------------------------------------------------------------------------------
+    def log_prob(self, X: Any, y: Any = None) -> np.ndarray:
+        """log P(x), or log P(x, y) where y is given or is a column of X -> (n,) float64, nats per row in data units.
+
+        Mass where a column has a grid or levels, density in the column's own unit where it is continuous (see
+        `likelihood`). A row outside the stated bounds or off a column's grid has -inf; an undeclared level is an error.
+        """
+        encoded = self._encode(X, y)
+        joint = self._log_joint(encoded.batch.having(cond=None))
+        cond = encoded.batch.cond
+        out = torch.logsumexp(joint, 0) if cond is None else joint.gather(0, cond[None])[0]
+        if encoded.possible is not None:
+            out = out.masked_fill(~encoded.possible, -torch.inf)
+        return out.numpy()
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """log_prob under the name that scikit-learn's density estimators have -> (n,), nats."""
+        return self.log_prob(X)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """The mean log-likelihood, nats per row; accuracy is `scoring="accuracy"`."""
+        return float(self.log_prob(X, y).mean())
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """What log_prob is: its relation to the truth, unit and measure."""
+        check_is_fitted(self, "model_")
+        scored = [c for c in self.schema_.columns if c.scored]
+        dense = [str(c.name) for c in scored if c.measure == "density"]
+        measure = f"density in the units of {_some(dense)}" if dense else "mass"
+        if 0 < len(dense) < len(scored):
+            measure += f", mass of the other {len(scored) - len(dense)}"
+        return Likelihood("=", "nats per row", measure, None, self.schema_.unscored, self.schema_.digest())
+
+    # samples ------------------------------------------------------------------------------------------------------
+    def sample(
+        self,
+        n: int | None = None,
+        y: Any = None,
+        given: Any = None,
+        return_y: bool = False,
+        random_state: Seed = None,
+    ) -> Any:
+        """n new rows that look like X: its columns, order, types, levels and decimals.
+
+        y: a class for all rows or one for each. given: a mapping of column to a value, a set of values, or a range
+        (low, high) with None for open ends; or a frame with one row for each wanted sample, whose missing cells are
+        drawn. return_y: (X, y). Draws are exact draws from the joint conditioned on the evidence; evidence that has
+        no probability is an EvidenceError.
+        """
+        check_is_fitted(self, "model_")
+        rng = generator(random_state)
+        if given is not None and not isinstance(given, Mapping):
+            batch = self.border_.rows(y, given)
+            if n is not None and n != len(batch):
+                raise EvidenceError(f"n is {n} but given has {len(batch)} rows; leave n out for one sample a row")
+            batch = self._complete(batch, {}, rng)
+        else:
+            n = 1 if n is None else n
+            if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+                raise DataError(f"n is {n!r}; give a whole number of rows, at least 1")
+            if y is None and not given:
+                batch = self._draw(int(n), rng)
+            else:
+                batch = self._complete(*self.border_.evidence(int(n), y, given or {}), rng)
+        drawn = self.border_.decode(batch, generator=rng)
+        return drawn if return_y else drawn[0]
+
+    # what is missing, what is odd ---------------------------------------------------------------------------------
+    def impute(self, X: Any, draws: int | None = None, random_state: Seed = None) -> Any:
+        """X with every missing cell drawn from its posterior given what is known of its row; known cells stay.
+
+        draws: None for one frame; a number for a list of that many frames (multiple imputation). Columns that the
+        model does not score stay as they are.
+        """
+        check_is_fitted(self, "model_")
+        if draws is not None and (isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1):
+            raise DataError(f"draws is {draws!r}; give a whole number, at least 1, or None for one frame")
+        X = frame.as_frame(X)
+        rng, batch, names = generator(random_state), self.border_.partial(X), frame.names(X)
+        scored = {slot.column.name for slot in self.border_.sample.slots}
+        present = {s.column.name: _present(s.column) for s in self.border_.model.slots if s.column.missing}
+        made = []
+        for _ in range(draws or 1):
+            filled = self.border_.decode(self._complete(batch, present, rng), generator=rng)[0]
+            where = {name: i for i, name in enumerate(self.border_.sample.names) if name in scored}
+            columns = [
+                frame.column(filled, where[name]) if name in where else frame.column(X, i)
+                for i, name in enumerate(names)
+            ]
+            made.append(_like(X, frame.build(frame.container(X), names, columns)))
+        return made[0] if draws is None else made
+
+    def surprise(self, X: Any, y: Any = None) -> Any:
+        """-log P(cell | all other cells of its row) -> a frame (n, columns), nats; the odd cells are the large ones.
+
+        A cell that is unknown, or whose column is not scored, has NaN. Where y is given (or is a column of X) it is
+        one of the other cells.
+        """
+        encoded = self._encode(X, y)
+        cells = self._surprise(encoded.batch)
+        names = [c.name for c in (self.schema_.columns if self.named_ else self.schema_.features)]
+        X = frame.as_frame(X)
+        blank = np.full(len(X), np.nan)
+        columns = [frame.cells(cells.get(name, blank), name) for name in names]
+        return _like(X, frame.build(frame.container(X), names, columns))
+
+    @abstractmethod
+    def _surprise(self, batch: Batch) -> dict[str | int, np.ndarray]:
+        """The surprise of each scored column that the batch knows."""
+
+    # one file -----------------------------------------------------------------------------------------------------
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted model to one .safetensors file, whole or not at all; `begat.load` reads it.
+
+        The file holds tensors and, in its header, the recipe as JSON; nothing in it is executed. FileError where it
+        cannot be written.
+        """
+        check_is_fitted(self, "model_")
+        saved.write(self, path)
+
+    @abstractmethod
+    def _describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """The configuration of the fitted model as JSON, and its tensors."""
+
+    @classmethod
+    @abstractmethod
+    def _layout(cls, header: Mapping[str, Any], schema: int) -> dict[str, store.Slot]:
+        """The tensors that a header's model has, allocating nothing large; `schema` is its number of columns."""
+
+    @abstractmethod
+    def _restore(self, model: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Set the fitted attributes from what `_describe` gave; schema, role and border are there."""
+
+    @abstractmethod
+    def _contains(self) -> dict[str, Any]:
+        """What of the training rows the fitted model holds, for a person to read."""
+
+    # scikit-learn -------------------------------------------------------------------------------------------------
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
+
+
+def _like(X: Any, made: Any) -> Any:
+    """A frame with the rows of X, under X's row labels where it has any."""
+    if hasattr(X, "index"):
+        made.index = X.index
+    return made
+
+
+def _present(column: Column) -> Region:
+    """Every value of a column but the missing one."""
+    return Region(codes=torch.arange(column.codes) < column.codes - 1)
+
+
+def _some(names: list[str], limit: int = 6) -> str:
+    """A few names in words."""
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

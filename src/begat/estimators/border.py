@@ -1,0 +1,167 @@
+"""The border of a fit: how a person's tables, targets and evidence become batches of its model, and rows come back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from begat.codecs import frame
+from begat.codecs.evidence import region
+from begat.codecs.table import Encoded, TableCodec
+from begat.core import Batch, Region
+from begat.errors import DataError, EvidenceError, did_you_mean
+from begat.estimators.rows import assemble, partial
+from begat.estimators.target import Role, classes_of
+from begat.schema import Schema
+
+SETS = (tuple, list, set, frozenset, slice, np.ndarray)
+"""What a person gives as a set of values or a range; None is the event that the value is missing."""
+
+
+class Border:
+    """What crosses from tables to a model of one schema and role, and back.
+
+    model: the codec of what the model scores as x (with the target where it is a number). features: of X without the
+    target. target: of y alone. sample: of a sampled frame, the target at its place if it is a column of X (`named`).
+    """
+
+    def __init__(self, schema: Schema, role: Role, named: bool):
+        self.schema, self.role, self.named = schema, role, named
+        names = [c.name for c in schema.features]
+        self.features = TableCodec(schema, names)
+        self.model = TableCodec(schema, [*names, schema.target]) if role == "regression" else self.features
+        self.target = None if schema.target is None else TableCodec(schema, [schema.target])
+        self.sample = TableCodec(schema, schema.names) if named else self.features
+        self.classes = classes_of(schema[schema.target]) if role == "classification" else None
+
+    # in -----------------------------------------------------------------------------------------------------------
+    def encode(self, X: Any, y: Any = None, *, missing: str, ignore_target: bool = False) -> Encoded:
+        """X as a batch of the model; y, or the target if it is a column of X, as its cond or as one of its columns."""
+        X = frame.as_frame(X)
+        encoded = self.features.encode(X, missing=missing)
+        if y is None and self.named and not ignore_target and self.schema.target in frame.names(X):
+            y = frame.column(X, frame.names(X).index(self.schema.target))
+        if self.role == "density" or (y is None and self.role == "classification"):
+            return encoded
+        rows = len(encoded.batch)
+        if y is None:
+            return encoded._replace(batch=assemble(self.model, rows, (self.features, encoded.batch)))
+        beside = self.encode_target(y, rows)
+        if self.role == "classification":
+            return encoded._replace(batch=encoded.batch.having(cond=beside.batch.x[1][:, 0].long()))
+        possible = encoded.possible
+        if beside.possible is not None:
+            possible = beside.possible if possible is None else possible & beside.possible
+        pieces = (self.features, encoded.batch), (self.target, beside.batch)
+        return Encoded(assemble(self.model, rows, *pieces), possible)
+
+    def encode_target(self, y: Any, rows: int) -> Encoded:
+        """y, one value for all rows or one for each, as one encoded column without gaps."""
+        if isinstance(y, str) or not hasattr(y, "__len__"):
+            y = [y] * rows
+        if len(y) != rows:
+            raise DataError(f"y has {len(y)} values for {rows} rows; give one for each row, or one for all")
+        encoded = self.target.encode({self.schema.target: y}, missing="unknown")
+        known = encoded.batch.known[1 if self.target.slots[0].code is not None else 0]
+        if known is not None:
+            row = int((~known[:, 0]).nonzero()[0, 0])
+            raise DataError(f"y is missing in row {row}; drop the rows without a target, or give their value")
+        return encoded
+
+    def partial(self, X: Any) -> Batch:
+        """Rows in which everything missing is unknown; the class of a row whose target is missing is -1."""
+        X = frame.as_frame(X)
+        batch = partial(self.model, X)
+        if self.role != "classification" or not self.named or self.schema.target not in frame.names(X):
+            return batch
+        y = self.target.encode(X, missing="unknown").batch
+        cond = y.x[1][:, 0].long()
+        return batch.having(cond=cond if y.known[1] is None else cond.where(y.known[1][:, 0], -1))
+
+    def evidence(self, n: int, y: Any, given: Mapping[Any, Any]) -> tuple[Batch, dict[Any, Region]]:
+        """What n samples are conditioned on: a batch of what has one value, regions of what has several, by column.
+
+        Raises EvidenceError for what is no evidence, or has no probability whatever the model.
+        """
+        given, target = dict(given), self.schema.target
+        self._check_names(given)
+        if target in given:
+            if y is not None:
+                raise EvidenceError(f"the target {target!r} is given twice, by y and by given; leave one out")
+            if not isinstance(given[target], SETS):
+                y = given.pop(target)
+        try:
+            regions = {k: region(self.schema[k], v) for k, v in given.items() if v is None or isinstance(v, SETS)}
+            points = {name: [value] for name, value in given.items() if name not in regions}
+            one = partial(self.model, frame.as_frame(points)) if points else assemble(self.model, 1)
+            return self.with_target(one.rows(torch.zeros(n, dtype=torch.long)), y), regions
+        except DataError as error:
+            raise EvidenceError(str(error)) from None
+
+    def rows(self, y: Any, given: Any) -> Batch:
+        """One row for each wanted sample, from a frame whose missing cells and columns are unknown."""
+        given = frame.as_frame(given)
+        self._check_names(frame.names(given))
+        try:
+            return self.with_target(self.partial(given), y)
+        except DataError as error:
+            raise EvidenceError(str(error)) from None
+
+    def _check_names(self, names: Any) -> None:
+        for name in names:
+            if name not in self.schema.names:
+                raise EvidenceError(f"no column {name!r} to condition on{did_you_mean(name, self.schema.names)}")
+            if not self.schema[name].scored:
+                raise EvidenceError(f"column {name!r} is {self.schema[name].kind}, which no model scores; leave it out")
+
+    def with_target(self, batch: Batch, y: Any) -> Batch:
+        """The batch with its target known."""
+        if y is None:
+            return batch
+        if self.role == "density":
+            raise EvidenceError("y was given, but the model was fitted without a target; leave y out")
+        beside = self.encode_target(y, len(batch)).batch
+        if self.role == "regression":
+            return assemble(self.model, len(batch), (self.model, batch), (self.target, beside))
+        return batch.having(cond=beside.x[1][:, 0].long())
+
+    # out ----------------------------------------------------------------------------------------------------------
+    def decode(self, batch: Batch, *, generator: Generator) -> tuple[Any, np.ndarray | None]:
+        """Encoded rows, their classes in cond, as the kind of frame that fit was given; and their target (n,)."""
+        pieces = [(self.model, batch)]
+        if self.role == "classification":
+            codes = batch.cond.to(torch.int32)[:, None]
+            pieces.append((self.target, Batch((torch.zeros(len(batch), 0).double(), codes), (None, None))))
+        X = self.sample.decode(assemble(self.sample, len(batch), *pieces), generator=generator)
+        if self.role == "classification":
+            return X, self.classes[batch.cond.numpy()]
+        if self.role == "density":
+            return X, None
+        y = self.target.decode(assemble(self.target, len(batch), *pieces), container="numpy", generator=generator)
+        return X, np.asarray(y)[:, 0]
+
+    def numbers(self, batch: Batch) -> Tensor:
+        """The numeric target of encoded rows in encoded numbers (n,), special codes as the numbers they stand for."""
+        slot = next(s for s in self.model.slots if s.column.name == self.schema.target)
+        numbers = batch.x[0][:, slot.value].double()
+        if slot.code is None:
+            return numbers
+        atoms = torch.tensor([0.0, *slot.column.encoded(np.array(slot.column.atoms)), torch.nan], dtype=torch.float64)
+        codes = batch.x[1][:, slot.code].long()
+        return torch.where(codes > 0, atoms[codes], numbers)
+
+
+def weights(sample_weight: Any, rows: int) -> Tensor:
+    """The weights of rows -> (n,) float64."""
+    weight = np.asarray(sample_weight)
+    if weight.shape not in ((), (rows,)):
+        raise DataError(
+            f"sample_weight has the shape {weight.shape} (sample_weight.shape == {weight.shape}); expected ({rows},)"
+        )
+    if weight.dtype.kind not in "biuf" or not np.isfinite(weight).all() or (weight < 0).any():
+        raise DataError("sample_weight holds something that is not a finite number of at least 0")
+    return torch.from_numpy(np.broadcast_to(weight.astype(np.float64), (rows,)).copy())

@@ -1,0 +1,217 @@
+"""Which leaf suits a column: what a name means for each kind, and the choice by held-out likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from begat.codecs.dates import PER_DAY
+from begat.codecs.table import Slot
+from begat.core import Batch
+from begat.errors import BegatError, did_you_mean
+from begat.families.naive_bayes import Part
+from begat.leaves.base import Leaf
+from begat.leaves.calendar import Calendar
+from begat.leaves.categorical import Bernoulli, Categorical
+from begat.leaves.counts import NegativeBinomial, Poisson
+from begat.leaves.gaussian import Gaussian
+from begat.leaves.histogram import Histogram
+from begat.leaves.kde import KDE
+from begat.leaves.lognormal import LogNormal
+from begat.leaves.multinomial import Multinomial
+from begat.leaves.special import Special
+from begat.schema import Column, Grid
+
+CODED = ("categorical", "bernoulli")
+
+NUMERIC = ("gaussian", "lognormal", "kde", "histogram", "poisson", "negative_binomial", "multinomial")
+NAMES = (*NUMERIC, *CODED)
+LARGEST_KDE = 100_000
+"""Rows from which on the automatic choice leaves out the kernel density: the histogram is as good and far smaller."""
+
+
+def suits(name: str, slot: Slot) -> bool:
+    """Whether a leaf of this name can give every allowed value of the column its mass or density."""
+    column = slot.column
+    if column.coded:
+        return name == "categorical" or (name == "bernoulli" and column.codes == 2)
+    if column.kind == "datetime":
+        return name == "calendar"
+    if name == "multinomial":
+        return column.kind == "count" and column.limits == (0.0, torch.inf) and not column.special
+    if name in ("poisson", "negative_binomial"):
+        return column.grid is not None and column.limits[0] > -torch.inf
+    if name == "lognormal":
+        return column.limits[0] >= 0
+    return name in NUMERIC
+
+
+def candidates(slot: Slot, rows: int) -> tuple[str, ...]:
+    """The names that the automatic choice tries for a column; of equals the first is taken."""
+    if slot.column.coded:
+        return ("bernoulli",) if slot.column.codes == 2 else ("categorical",)
+    if slot.column.kind == "datetime":
+        return ("calendar",)
+    tried = ["gaussian", "lognormal", "poisson", "negative_binomial", "histogram"]
+    if rows <= LARGEST_KDE:
+        tried.append("kde")
+    return tuple(name for name in tried if suits(name, slot))
+
+
+def make(
+    name: str, slots: Sequence[Slot], states: int, *, alpha: Mapping[Any, float], smoothing: float, shared: bool
+) -> Part:
+    """The part of naive Bayes that scores these columns (of one leaf, all with or all without special codes)."""
+    columns = [slot.column for slot in slots]
+    alphas = tuple(alpha[c.name] for c in columns)
+    leaf = _leaf(name, columns, states, alphas, smoothing, shared)
+    if columns[0].special:
+        levels = tuple(c.codes for c in columns)
+        leaf = Special(Categorical(len(columns), states, levels=levels, alpha=alphas), leaf)
+    values = tuple(s.value for s in slots if s.value is not None)
+    return Part(leaf, values, tuple(s.code for s in slots if s.code is not None))
+
+
+def _leaf(
+    name: str, columns: Sequence[Any], states: int, alphas: tuple[float, ...], smoothing: float, shared: bool
+) -> Leaf:
+    n, first, alpha = len(columns), columns[0], alphas[0]
+    lower, upper = (tuple(c.limits[i] for c in columns) for i in (0, 1))
+    grid = first.grid is not None
+    if name == "categorical":
+        return Categorical(n, states, levels=tuple(c.codes for c in columns), alpha=alphas)
+    if name == "bernoulli":
+        return Bernoulli(n, states, alpha=alphas)
+    if name == "gaussian":
+        return Gaussian(n, states, grid=grid, lower=lower, upper=upper, var_smoothing=smoothing, shared=shared)
+    if name == "lognormal":
+        return LogNormal(n, states, grid=grid, lower=lower, upper=upper, var_smoothing=smoothing)
+    if name == "kde":
+        return KDE(n, states, grid=grid, lower=lower, upper=upper)
+    if name == "poisson":
+        return Poisson(n, states, lower=lower, upper=upper, alpha=alpha)
+    if name == "negative_binomial":
+        return NegativeBinomial(n, states, lower=lower, upper=upper, alpha=alpha)
+    if name == "multinomial":
+        return Multinomial(n, states, alpha=alpha)
+    a_day = _steps_a_day(first) if name == "calendar" else None
+    if a_day is None:
+        return Histogram(n, states, grid=grid, lower=lower, upper=upper, alpha=alpha)
+    origin = first.grid.offset // first.grid.multiple if first.grid else 0
+    return Calendar(n, states, ticks_per_day=a_day, origin=origin, lower=lower, upper=upper, alpha=alpha)
+
+
+def _steps_a_day(column: Column) -> int | None:
+    """Encoded steps in a day; None where a day is no whole number of them (weekly dates), or not of an origin's."""
+    grid = column.grid or Grid()
+    steps, rest = divmod(PER_DAY.get(column.tick or "", 0), grid.multiple)
+    return steps if steps and not rest and grid.offset % grid.multiple == 0 else None
+
+
+def group(names: Mapping[Any, str], slots: Iterable[Slot], states: int, **how: Any) -> list[Part]:
+    """One part for each set of columns that one leaf can score together."""
+    groups: dict[tuple[Any, ...], list[Slot]] = {}
+    for slot in slots:
+        column, name = slot.column, names[slot.column.name]
+        own = (column.tick, column.grid) if name == "calendar" else None
+        key = (name, column.special, column.grid is not None, own, name not in CODED and how["alpha"][column.name])
+        groups.setdefault(key, []).append(slot)
+    return [make(key[0], members, states, **how) for key, members in groups.items()]
+
+
+def choose(
+    slots: Sequence[Slot], wanted: Any, batch: Batch, y: Tensor, states: int, *, rows: int, **how: Any
+) -> dict[Any, str]:
+    """A leaf's name for each column: the person's, or the one with the best held-out log-likelihood.
+
+    The rows are split three to one; each candidate is fitted to the three and scores the one, given the class. Equal
+    rows fall on one side, so that a repeated row is no witness for a leaf that remembers it, and so that weights mean
+    repetitions here too.
+    """
+    names = {slot.column.name: _wanted(wanted, slot) for slot in slots}
+    undecided = [s for s in slots if names[s.column.name] is None]
+    tried = {s.column.name: candidates(s, rows) for s in undecided}
+    for slot in undecided:
+        names[slot.column.name] = tried[slot.column.name][0]
+    undecided = [s for s in undecided if len(tried[s.column.name]) > 1]
+    if not undecided or len(batch) < 8:
+        return names  # type: ignore[return-value]
+    held = _digest(batch, y) % 4 == 3
+    if not held.any() or held.all():
+        return names  # type: ignore[return-value]
+    fit, test, y_fit, y_test = batch.rows(~held), batch.rows(held), y[~held], y[held]
+    best: dict[Any, float] = {}
+    for name in dict.fromkeys(n for options in tried.values() for n in options):
+        eligible = [s for s in undecided if name in tried[s.column.name]]
+        if not eligible:
+            continue
+        for part, members in _parts(name, eligible, states, how):
+            for slot, score in zip(members, _held_out(part, fit, y_fit, test, y_test), strict=True):
+                if score > best.get(slot.column.name, -torch.inf):
+                    best[slot.column.name], names[slot.column.name] = score, name
+    return names  # type: ignore[return-value]
+
+
+def _digest(batch: Batch, y: Tensor) -> Tensor:
+    """A number of 31 bits for each row that depends on its cells alone -> (n,)."""
+    mixed = y.clone()
+    for block in batch.x:
+        for column in block.T:
+            bits = column.double().view(torch.int64) if column.is_floating_point() else column.long()
+            mixed = (mixed ^ bits) * 0x2545F4914F6CDD1D
+            mixed = mixed ^ (mixed >> 29)
+    return (mixed >> 20) & 0x7FFFFFFF
+
+
+def _parts(name: str, slots: Sequence[Slot], states: int, how: Any) -> Iterable[tuple[Part, list[Slot]]]:
+    for special in (False, True):
+        for grid in (False, True):
+            members = [s for s in slots if s.column.special == special and (s.column.grid is not None) == grid]
+            if members:
+                yield make(name, members, states, **how), members
+
+
+def _held_out(part: Part, fit: Batch, y_fit: Tensor, test: Batch, y_test: Tensor) -> list[float]:
+    """The mean log-likelihood of each of the part's columns on the test rows, given their class."""
+    cells, known = part.take(fit)
+    part.leaf.start(cells, y_fit, fit.weight, known)
+    part.leaf.maximise(part.leaf.statistics(cells, y_fit, fit.weight, known))
+    cells, known = part.take(test)
+    log_p = part.leaf.log_prob(cells, known).gather(1, y_test.expand(part.leaf.columns, 1, -1))[:, 0]
+    weight = torch.ones(len(test)).double() if test.weight is None else test.weight
+    return ((log_p * weight).sum(1) / weight.sum().clamp(min=1e-300)).tolist()
+
+
+def _wanted(wanted: Any, slot: Slot) -> str | None:
+    """The name a person gave for this column, None for the automatic choice."""
+    column = slot.column
+    if isinstance(wanted, Mapping):
+        name = wanted.get(column.name, "auto")
+    else:
+        # One name for all is meant for the columns it can serve: "gaussian" leaves categories categorical.
+        name = wanted if column.coded == (wanted in CODED) and column.kind != "datetime" else "auto"
+        if wanted == "bernoulli" and column.codes != 2:
+            name = "auto"
+    if name == "auto":
+        return None
+    if name not in NAMES:
+        raise BegatError(f"no leaf {name!r}{did_you_mean(name, (*NAMES, 'auto'))}")
+    if not suits(name, slot):
+        raise BegatError(f"column {column.name!r} is {column.kind}, which a {name} leaf cannot score; {_remedy(slot)}")
+    return name
+
+
+def _remedy(slot: Slot) -> str:
+    fitting = [n for n in NAMES if suits(n, slot)]
+    return f"choose {', '.join(fitting)}" if fitting else "leave it to 'auto'"
+
+
+def forced_kinds(wanted: Any, names: Iterable[Any]) -> dict[Any, str]:
+    """The kinds that the wanted leaves imply: codes for categorical and Bernoulli, counts for count laws."""
+    kind = {"categorical": "category", "bernoulli": "boolean", "multinomial": "count", "poisson": "count",
+            "negative_binomial": "count"}  # fmt: skip
+    each = wanted if isinstance(wanted, Mapping) else dict.fromkeys(names, wanted)
+    return {name: kind[leaf] for name, leaf in each.items() if leaf in kind}

@@ -1,0 +1,48 @@
+"""Encoded rows put together from parts: features and target, known columns and unknown ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from begat.codecs import frame
+from begat.codecs.table import TableCodec
+from begat.core import Batch
+from begat.errors import EvidenceError
+
+
+def assemble(codec: TableCodec, rows: int, *pieces: tuple[TableCodec, Batch]) -> Batch:
+    """A batch over all of the codec's columns from batches over some of them; what no piece has is unknown."""
+    if len(pieces) == 1 and pieces[0][0].names == codec.names:
+        return pieces[0][1]
+    dtype = torch.float64
+    widths = [f.shape[0] for f in codec.spec.fields]
+    x = (torch.zeros(rows, widths[0], dtype=dtype), torch.zeros(rows, widths[1], dtype=torch.int32))
+    known = tuple(torch.zeros(rows, w, dtype=torch.bool) for w in widths)
+    place = {slot.column.name: (slot.value, slot.code) for slot in codec.slots}
+    for part, batch in pieces:
+        for slot in part.slots:
+            for field, theirs in enumerate((slot.value, slot.code)):
+                mine = place[slot.column.name][field] if slot.column.name in place else None
+                if theirs is not None and mine is not None:
+                    mask = batch.known[field]
+                    x[field][:, mine] = batch.x[field][:, theirs].to(x[field].dtype)
+                    known[field][:, mine] = True if mask is None else mask[:, theirs]
+    return Batch(x, tuple(None if bool(k.all()) else k for k in known), cond=pieces[0][1].cond if pieces else None)
+
+
+def partial(codec: TableCodec, X: Any) -> Batch:
+    """The rows of X in which missing cells, and columns of the codec that X lacks, are unknown.
+
+    A number outside its column's stated bounds or off its grid has no probability: EvidenceError.
+    """
+    here = set(frame.names(X))
+    part = TableCodec(codec.schema, [name for name in codec.names if name in here])
+    encoded = part.encode(X, missing="unknown")
+    if encoded.possible is not None and not encoded.possible.all():
+        row = int((~encoded.possible).nonzero()[0, 0])
+        raise EvidenceError(
+            f"row {row} holds a number outside its column's bounds or off its grid; it has no probability"
+        )
+    return assemble(codec, frame.length(X), (part, encoded.batch))

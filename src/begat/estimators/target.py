@@ -1,0 +1,180 @@
+"""The target of a fit: a column of X by name or an array beside it; a class, a number or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from begat.codecs import frame
+from begat.codecs.infer import infer
+from begat.errors import BegatError, DataError, did_you_mean
+from begat.schema import CODED, Column, Schema
+
+Role = Literal["classification", "regression", "density"]
+FEW = 20
+"""Whole numbers of at most this many distinct values are classes; more are too, if each has 20 rows on average."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What y is. role: how the fit uses it. named: a column of X, or an array beside it. values: y itself."""
+
+    role: Role
+    named: bool
+    values: Any
+
+
+def split(X: Any, y: Any, task: str, schema: Schema | None) -> tuple[Target, str | int | None]:
+    """The target that `fit(X, y)` means, and its column's name.
+
+    y as text, or as a number that names a column of a frame, is a name; anything else is an array beside X.
+    """
+    if task == "density" or y is None:
+        if task in ("classification", "regression"):
+            raise DataError(f"{task} requires y to be passed, but the target y is None")
+        return Target("density", False, None), None
+    if isinstance(y, str | int | np.integer):
+        names = frame.names(X)
+        if y not in names:
+            raise DataError(f"no column {y!r} to use as the target{did_you_mean(y, names)}")
+        return Target(_role(X, y, task, schema), True, frame.column(X, names.index(y))), y
+    values = _array(y)
+    if len(values) != frame.length(X):
+        raise DataError(f"y has {len(values)} values but X has {frame.length(X)} rows; give one for each row")
+    name = schema.target if schema is not None and schema.target is not None else getattr(y, "name", None)
+    taken = set(frame.names(X))
+    name = name if isinstance(name, str | int) and name not in taken else "y"
+    while name in taken:
+        name = f"{name}_"
+    beside = {name: values}
+    return Target(_role(beside, name, task, schema), False, values), name
+
+
+def _array(y: Any) -> Any:
+    """y as one column; scikit-learn's column vector (n, 1) is accepted with its warning."""
+    if hasattr(y, "to_numpy") and getattr(y, "ndim", 1) == 1:
+        return y
+    values = np.asarray(y)
+    if values.ndim == 2 and values.shape[1] == 1:
+        import warnings
+
+        from sklearn.exceptions import DataConversionWarning
+
+        message = "A column-vector y was passed when a 1d array was expected; use y.ravel()"
+        warnings.warn(message, DataConversionWarning, stacklevel=5)
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise DataError(f"y has the shape {values.shape}; bad input shape, expected one value for each row")
+    if values.dtype.kind == "c":
+        raise DataError("Complex data not supported: y has complex numbers; give their parts as columns")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise DataError(f"y contains NaN or infinity (Input y contains NaN, first in row {row}); drop these rows")
+    return values
+
+
+def _role(table: Any, name: str | int, task: str, schema: Schema | None) -> Role:
+    if task in ("classification", "regression"):
+        return task  # type: ignore[return-value]
+    if schema is not None and name in schema.names and schema[name].complete:
+        return "classification" if schema[name].kind in CODED else "regression"
+    values = frame.column(table, frame.names(table).index(name))
+    column = infer({name: values}).columns[0]
+    if column.kind in CODED:
+        return "classification"
+    if column.kind == "identifier" or column.kind == "text":
+        raise DataError(f"the target {name!r} is {column.kind} ({column.why}); choose another, or make it a category")
+    if column.kind == "datetime":
+        raise DataError(f"the target {name!r} holds dates; give a category or a number")
+    numbers = np.asarray(values, dtype=float)
+    numbers = numbers[np.isfinite(numbers)]
+    distinct = len(np.unique(numbers))
+    whole = bool((numbers == np.rint(numbers)).all())
+    few = distinct <= FEW or (distinct <= 200 and len(numbers) >= 20 * distinct)
+    return "classification" if whole and few else "regression"
+
+
+def schema_of(
+    X: Any, wanted: Target, name: str | int | None, given: Schema | None, kinds: dict[Any, Any], classes: Any = None
+) -> Schema:
+    """The schema of a fit: the given one, or what the rows show; columns that the given one lacks are left out."""
+    here = frame.names(X)
+    if given is None:
+        schema = infer(X, kinds={n: k for n, k in kinds.items() if n in here})
+    else:
+        kept = [n for n in given.names if n in here]
+        for column in given.columns:
+            if column.name not in here and column.name != name:
+                raise DataError(
+                    f"X lacks the column {column.name!r} that the schema names{did_you_mean(column.name, here)}"
+                )
+        if not kept:
+            raise DataError(f"the schema names no column of X ({did_you_mean('', here).strip(' ()')})")
+        schema = infer(
+            X,
+            kinds={n: k for n, k in kinds.items() if n in kept},
+            schema=given.only(kept),
+            drop=[n for n in here if n not in kept],
+        )
+    schema = replace(schema, target=None, container=frame.container(X))
+    if name is None:
+        return schema
+    if not wanted.named:
+        known = given[name] if given is not None and name in given.names else None
+        part = None if known is None or name in kinds else Schema((known,))
+        beside = infer({name: wanted.values}, kinds={n: k for n, k in kinds.items() if n == name}, schema=part)
+        schema = replace(schema, columns=(*schema.columns, beside.columns[0]))
+    column = schema[name]
+    if classes is not None and wanted.role == "classification":
+        column = replace(column, levels=tuple(np.asarray(classes).tolist()))
+        schema = schema.change(name, levels=column.levels)
+    if wanted.role == "classification" and column.kind == "category" and not column.dtype.startswith("cat"):
+        with suppress(TypeError):  # levels of several types have no order; they stay as they were found
+            schema = schema.change(name, levels=tuple(sorted(column.levels or ())))
+    if column.missing:
+        raise DataError(
+            f"the target {name!r} is missing in {column.missing_share:.1%} of the rows; drop these rows first"
+        )
+    return replace(schema, target=name)
+
+
+def classes_of(column: Column) -> np.ndarray:
+    """The classes in the order of the column's levels, in their natural dtype."""
+    levels = list(column.levels or ())
+    if len({type(v) for v in levels}) == 1 and not isinstance(levels[0], str):
+        return np.array(levels)
+    return np.array(levels, dtype=object)
+
+
+def quantiles(numbers: Tensor, bins: int) -> Tensor:
+    """The inner edges of at most `bins` bins of equal weight; equal numbers share a bin."""
+    ordered = numbers.sort().values
+    cuts = ordered[torch.linspace(0, len(ordered) - 1, bins + 1).round().long()[1:-1]]
+    cuts = cuts.unique()
+    return cuts[cuts > ordered[0]]
+
+
+def priors(wanted: Any, classes: np.ndarray) -> Tensor:
+    """The person's class probabilities -> (K,)."""
+    known = classes.tolist()
+    if isinstance(wanted, str):
+        if wanted != "uniform":
+            raise BegatError(f"priors is {wanted!r}; give None, 'uniform', a probability for each class, or a mapping")
+        return torch.full((len(known),), 1 / len(known), dtype=torch.float64)
+    if isinstance(wanted, Mapping):
+        odd = [c for c in wanted if c not in known]
+        if odd or len(wanted) != len(known):
+            raise BegatError(f"priors name {sorted(map(str, wanted))}; the classes are {sorted(map(str, known))}")
+        wanted = [wanted[c] for c in known]
+    p = np.asarray(wanted, dtype=float)
+    if p.shape != (len(known),):
+        raise BegatError(f"priors has the shape {p.shape}; give one probability for each of the {len(known)} classes")
+    if not (np.isfinite(p).all() and (p >= 0).all() and abs(p.sum() - 1) < 1e-6):
+        raise BegatError(f"priors are {p.tolist()}; probabilities are at least 0 and sum to 1")
+    return torch.from_numpy(p / p.sum())

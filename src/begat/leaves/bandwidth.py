@@ -1,0 +1,83 @@
+"""The bandwidth of a kernel density: one for each group of points, in the unit of the points."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from begat.leaves.kernels import Kernels
+from begat.maths.points import Points
+
+RULES = ("silverman", "scott", "likelihood")
+IQR_OF_NORMAL = 1.3489795003921634
+FACTORS = tuple(2.0 ** (j / 2) for j in range(-4, 4))
+"""Multiples of Silverman's bandwidth among which the likelihood chooses: 1/4 to 2.8."""
+LEAST_SHARE = 1e-6
+"""A point that the others explain worse than this, as a share of its own peak over all points, counts as this much."""
+
+TINY = 1e-300
+"""Bandwidths and sizes are at least this."""
+
+
+def silverman(points: Points, *, robust: bool = True) -> Tensor:
+    """0.9 min(deviation, IQR / 1.349) W^(-1/5) for each group -> (S,); 0 where all points are equal, or none.
+
+    W is the weight of the group, a number of repetitions (Points.as_repetitions). Silverman, "Density estimation"
+    (1986), equation 3.31. Not `robust`: Scott's 1.059 deviation W^(-1/5), "Multivariate density estimation" (1992),
+    equation 6.42, which is best if the group is normal.
+    """
+    total = points.sums(points.weight)
+    size = deviation(points)
+    if robust:
+        spread = (points.quantile(0.75) - points.quantile(0.25)) / IQR_OF_NORMAL
+        size = 0.9 * torch.where(spread > 0, torch.fmin(size, spread), size)
+    else:
+        size = 1.0592 * size
+    return size * total.clamp(min=1.0) ** -0.2
+
+
+def deviation(points: Points) -> Tensor:
+    """sqrt(sum w (x - mean)^2 / (W - 1)) -> (S,); 0 where the group has one distinct point, or W <= 1."""
+    total = points.sums(points.weight)
+    some = (points.counts > 1) & (total > 1)
+    first, last = (
+        points.x[end.clamp(0, max(len(points.x) - 1, 0))] for end in (points.start[:-1], points.start[1:] - 1)
+    )
+    width = torch.where(some, last - first, 1.0)
+    # From the first point, in one pass: the last is `width` away, so the difference of squares keeps its digits.
+    off = points.x - points.spread(first)
+    if bool(((width < 1e-150) | (width > 1e150)).any()):
+        off *= points.spread(1 / width.clamp(min=TINY))  # squares of such numbers have no float
+    else:
+        width = torch.ones_like(width)
+    part = points.weight * off
+    mean, square = points.sums(part) / total, points.sums(part.mul_(off)) / total
+    variance = (square - mean * mean) * (total / (total - 1))
+    return torch.where(some, width * variance.clamp(min=0.0).sqrt(), 0.0)
+
+
+def leave_one_out(kernels: Kernels) -> Tensor:
+    """The multiple of the bandwidth, among FACTORS, under which the points predict each other best -> (S,).
+
+    sum_i w_i log p_-i(x_i), p_-i = (W p(x_i) - K_i(x_i)) / (W - 1), for each group. A term is not taken below
+    LEAST_SHARE K_i / W, so that one outlier does not choose the bandwidth of all others, as plain leave-one-out
+    likelihood lets it.
+    """
+    points, start = kernels.points, kernels.bandwidth
+    best, value = start, torch.full_like(start, -torch.inf)
+    total = points.sums(points.weight)
+    log_rest, log_floor = (points.spread(t) for t in ((total - 1).clamp(min=TINY).log(), (LEAST_SHARE / total).log()))
+    # Each group asks at its own points: a row of them, filled up with its last.
+    most = int(points.counts.max())
+    place = torch.minimum(points.start[:-1, None] + torch.arange(most), points.start[1:, None] - 1)
+    own_place = torch.arange(most) < points.counts[:, None]
+    for factor in FACTORS:
+        here = kernels._replace(bandwidth=start * factor)
+        own = here.log_own()
+        log_p = here.log_density(points.x[place], here.sums())[:, 0][own_place]
+        # In units of the point's own kernel: what the others add to it.
+        others = torch.expm1(log_p + points.spread(total.log()) - own).clamp(min=0.0)
+        score = points.sums(points.weight * (own + torch.maximum(others.log() - log_rest, log_floor)))
+        better = (score > value) & (total > 1)
+        best, value = torch.where(better, start * factor, best), torch.where(better, score, value)
+    return best

@@ -1,0 +1,316 @@
+"""Leaves of counts: the Poisson, one matrix product, and the negative binomial for counts that vary more."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from begat.core import Region, Stats
+from begat.leaves import lookup
+from begat.leaves.base import Known, Leaf, spread
+from begat.leaves.categorical import Categorical
+from begat.leaves.inverse import log_mass_by_tails, sample_by_tails
+
+CAP = 512
+"""Counts up to this one are tallied one by one for the negative binomial's maximum likelihood."""
+LARGEST_SIZE = 1e6
+"""A negative binomial with a larger size r is a Poisson to 1e-6 in relative probability near its mean."""
+NEWTON_STEPS = 60
+"""More than the bisection alone needs between the limits of the size; Newton takes about six."""
+
+
+class _Counts(Leaf):
+    """What both laws share: support k = x - lower = 0, 1, 2, ... (lower 0 unless stated), cut by a stated upper."""
+
+    grid = True
+
+    def __init__(
+        self,
+        columns: int,
+        states: int,
+        *,
+        lower: tuple[float, ...] | None = None,
+        upper: tuple[float, ...] | None = None,
+        alpha: float = 1.0,
+    ):
+        super().__init__()
+        self.columns, self.states, self.alpha = columns, states, alpha
+        self.lower = tuple(lower) if lower else (-math.inf,) * columns
+        self.upper = tuple(upper) if upper else (math.inf,) * columns
+        first = torch.tensor([v if math.isfinite(v) else 0.0 for v in self.lower], dtype=torch.float64)
+        self.register_buffer("first", first, persistent=False)
+        self.register_buffer("last", torch.tensor(self.upper, dtype=torch.float64) - first, persistent=False)
+        self.register_buffer("rate", None)
+
+    first: Tensor
+    last: Tensor
+    rate: Tensor
+
+    def _count(self, x: Tensor, known: Known) -> tuple[Tensor, Tensor | None]:
+        """k = x - lower -> (D, n) with 0 where it is unknown or outside, and the known cells that are outside."""
+        k = x.T.double() - self.first[:, None]
+        outside = (k < 0) | (k > self.last[:, None])
+        if known is not None:
+            k, outside = torch.where(known.T, k, 0.0), outside & known.T
+        return (k.masked_fill(outside, 0.0), outside) if outside.any() else (k, None)
+
+    def sample(self, state: Tensor, *, generator: Generator) -> Tensor:
+        state = state.long()
+        drawn = self.first + self._draw(state, generator)
+        for d in (self.last.isfinite()).nonzero()[:, 0].tolist():
+            drawn[:, d] = self.sample_in(d, Region(), state, generator=generator)
+        return drawn
+
+    @abstractmethod
+    def _draw(self, state: Tensor, generator: Generator) -> Tensor:
+        """k for each state, (n, D), ignoring upper bounds."""
+
+    @abstractmethod
+    def _cdf(self, column: int, k: Tensor) -> tuple[Tensor, Tensor]:
+        """P(K <= k) and P(K > k) -> (K, m) each for whole k >= 0, ignoring the upper bound."""
+
+    def tails(self, column: int, x: Tensor) -> tuple[Tensor, Tensor]:
+        """P(X <= x | k) and P(X > x | k) -> (K, m) each."""
+        last = self.last[column]
+        k = torch.minimum(x.double().floor() - self.first[column], last)
+        below, above = self._cdf(column, k.clamp(min=0.0))
+        if last.isfinite():
+            within, beyond = self._cdf(column, last[None])
+            below, above = below / within, (above - beyond).clamp(min=0.0) / within
+        return torch.where(k < 0, 0.0, below), torch.where(k < 0, 1.0, above)
+
+    def _log_whole(self) -> Tensor:
+        """log P(K <= upper | k) -> (D, K), what the stated upper bounds leave of each law."""
+        out = torch.zeros(self.columns, self.states, dtype=torch.float64)
+        for d in self.last.isfinite().nonzero()[:, 0].tolist():
+            out[d] = self._cdf(d, self.last[d, None])[0][:, 0].log()
+        return out
+
+    def _seen(
+        self, x: Tensor, state: Tensor, weight: Tensor | None, known: Known
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The rows' weights under each state (K, n), k (n, D), and the cells that count: known and within bounds."""
+        k, outside = self._count(x, known)
+        if outside is not None:
+            known = ~outside.T if known is None else known & ~outside.T
+        return spread(state, self.states, weight, torch.float64), k.T, known
+
+    @staticmethod
+    def _weight(share: Tensor, seen: Tensor | None, columns: int) -> Tensor:
+        """The weight of each column's cells under each state, (D, K)."""
+        return share.sum(1).expand(columns, -1).clone() if seen is None else (share @ seen.double()).T
+
+    def _smoothed_rate(self, weight: Tensor, total: Tensor) -> Tensor:
+        """(sum k + alpha m) / (N_k + alpha), with m = (sum k + 1/2) / (N + 1) over all states: never 0."""
+        pooled = (total.sum(1, keepdim=True) + 0.5) / (weight.sum(1, keepdim=True) + 1)
+        pull = max(self.alpha, 1e-10)
+        return (total + pull * pooled) / (weight + pull)
+
+    def log_mass(self, column: int, region: Region) -> Tensor:
+        return log_mass_by_tails(self, column, region)
+
+    def sample_in(self, column: int, region: Region, state: Tensor, *, generator: Generator) -> Tensor:
+        return sample_by_tails(self, column, region, state, generator)
+
+
+class Poisson(_Counts):
+    """P(x | k) = rate^j exp(-rate) / j!, j = x - lower, for D columns and K states: one matrix product.
+
+    rate_k = (sum j + alpha m) / (N_k + alpha), where m = (sum over all states + 1/2) / (N + 1): maximum likelihood
+    after alpha pseudo-rows of the pooled mean. A state without rows has the pooled rate. A stated upper bound cuts and
+    renormalises the law and leaves the rate as it is, which is maximum likelihood only where it cuts little. Rows
+    outside the bounds have probability 0 and count nowhere.
+    """
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "columns": self.columns, "states": self.states, "lower": self.lower, "upper": self.upper,
+            "alpha": self.alpha,
+        }  # fmt: skip
+
+    def layout(self) -> dict[str, tuple[int, ...]]:
+        return {"rate": (self.columns, self.states)}
+
+    def statistics(self, x: Tensor, state: Tensor, weight: Tensor | None = None, known: Known = None) -> Stats:
+        """Weight and sum of counts, each (D, K)."""
+        share, k, seen = self._seen(x, state, weight, known)
+        return {"weight": self._weight(share, seen, self.columns), "total": (share @ k).T}
+
+    def maximise(self, stats: Stats) -> None:
+        self.rate = self._smoothed_rate(stats["weight"], stats["total"])
+
+    def log_prob(self, x: Tensor, known: Known = None) -> Tensor:
+        k, outside = self._count(x, known)
+        rate = self.rate[:, :, None]
+        out = k[:, None] * rate.log() - rate - torch.lgamma(k + 1)[:, None] - self._log_whole()[:, :, None]
+        out = out if known is None else out.masked_fill(~known.T[:, None], 0.0)
+        return out if outside is None else out.masked_fill(outside[:, None], -torch.inf)
+
+    def joint(self, x: Tensor, known: Known = None) -> Tensor:
+        k, outside = self._count(x, known)
+        constant = -(self.rate + self._log_whole()).T
+        constant = constant.sum(1, keepdim=True) if known is None else constant @ known.T.double()
+        out = torch.addmm(constant - torch.lgamma(k + 1).sum(0), self.rate.log().T, k)
+        return out if outside is None else out.masked_fill(outside.any(0), -torch.inf)
+
+    def _draw(self, state: Tensor, generator: Generator) -> Tensor:
+        return torch.poisson(self.rate[:, state].T.contiguous(), generator=generator)
+
+    def _cdf(self, column: int, k: Tensor) -> tuple[Tensor, Tensor]:
+        rate = self.rate[column, :, None].expand(-1, len(k))
+        after = (k + 1).expand_as(rate)
+        return torch.special.gammaincc(after, rate), torch.special.gammainc(after, rate)
+
+    def mean(self) -> Tensor:
+        """E[x | k] = lower + rate P(K <= upper - 1) / P(K <= upper)."""
+        out = self.rate.clone()
+        for d in self.last.isfinite().nonzero()[:, 0].tolist():
+            below = self._cdf(d, torch.stack([self.last[d] - 1, self.last[d]]).clamp(min=0.0))[0]
+            out[d] *= below[:, 0] / below[:, 1] if self.last[d] > 0 else 0.0
+        return self.first[:, None] + out
+
+
+class NegativeBinomial(_Counts):
+    """P(x | k) = Gamma(j + r) / (Gamma(r) j!) (r / (r + rate))^r (rate / (r + rate))^j, j = x - lower; mean rate.
+
+    The variance is rate + rate^2 / r. The rate is estimated as the Poisson leaf's, which is maximum likelihood whatever
+    r is. r follows by Newton's method, bracketed, from the profile likelihood
+
+        sum_i T_i / (r + i) = N log(1 + rate / r),   T_i the weight of the rows with j > i,
+
+    over the tally of counts up to `cap`, to which alpha pseudo-rows spread as the pooled column are added; a column
+    with a count above `cap` takes r by moments instead, rate^2 / (variance - rate). Counts that vary no more than a
+    Poisson's have no finite r: dispersion = 1 / r is then 0 and the law the Poisson, its limit. All statistics add.
+
+    Counts are looked up in a table where the batch is longer than their range.
+    """
+
+    def __init__(
+        self,
+        columns: int,
+        states: int,
+        *,
+        lower: tuple[float, ...] | None = None,
+        upper: tuple[float, ...] | None = None,
+        alpha: float = 1.0,
+        cap: int = CAP,
+    ):
+        super().__init__(columns, states, lower=lower, upper=upper, alpha=alpha)
+        self.cap = cap
+        self.register_buffer("dispersion", None)
+
+    dispersion: Tensor
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "columns": self.columns, "states": self.states, "lower": self.lower, "upper": self.upper,
+            "alpha": self.alpha, "cap": self.cap,
+        }  # fmt: skip
+
+    def layout(self) -> dict[str, tuple[int, ...]]:
+        return {"rate": (self.columns, self.states), "dispersion": (self.columns, self.states)}
+
+    # learning -----------------------------------------------------------------------------------------------------
+    def statistics(self, x: Tensor, state: Tensor, weight: Tensor | None = None, known: Known = None) -> Stats:
+        """Weight, sum and sum of squares of counts (D, K), and their tally (D (cap + 2), K): the last is above cap."""
+        share, k, seen = self._seen(x, state, weight, known)
+        tally = Categorical(self.columns, self.states, levels=(self.cap + 2,) * self.columns)
+        return {
+            "weight": self._weight(share, seen, self.columns),
+            "total": (share @ k).T,
+            "square": (share @ k**2).T,
+            "tally": tally.statistics(k.clamp(max=self.cap + 1).long(), state, weight, seen)["counts"],
+        }
+
+    def maximise(self, stats: Stats) -> None:
+        weight, total = stats["weight"], stats["total"]
+        self.rate = self._smoothed_rate(weight, total)
+        tally = stats["tally"].reshape(self.columns, self.cap + 2, self.states)
+        every = weight.sum(1, keepdim=True).clamp(min=1e-300)
+        pull = max(self.alpha, 1e-10)
+        smooth = tally + pull * (tally.sum(2, keepdim=True) / every[:, None])
+        count = weight + pull * (weight.sum(1, keepdim=True) > 0)
+        above = smooth.flip(1).cumsum(1).flip(1)[:, 1:]  # above[i]: the weight of counts above i
+        square = stats["square"] + pull * (stats["square"].sum(1, keepdim=True) / every)
+        excess = square / count.clamp(min=1e-300) - self.rate**2 - self.rate
+        by_moments = self.rate**2 / excess.clamp(min=1e-300)
+        tallied = tally[:, -1].sum(1, keepdim=True) == 0
+        size = torch.where(tallied, _likeliest_size(self.rate, count, above[:, :-1]), by_moments)
+        self.dispersion = torch.where((excess > 0) & (size < LARGEST_SIZE), 1 / size, 0.0)
+
+    # asking -------------------------------------------------------------------------------------------------------
+    def _log_mass(self, k: Tensor) -> Tensor:
+        """log P(k) -> (D, K, m) for counts (D, m); -inf outside the bounds."""
+        outside = (k < 0) | (k > self.last[:, None])
+        k, rate, dispersion = k.masked_fill(outside, 0.0)[:, None], self.rate[:, :, None], self.dispersion[:, :, None]
+        size = torch.where(dispersion > 0, 1 / dispersion, 1.0)
+        spreading = torch.lgamma(k + size) - torch.lgamma(size) - (k + size) * torch.log1p(rate / size)
+        spreading = spreading - k * size.log()
+        out = torch.where(dispersion > 0, spreading, -rate) + k * rate.log() - torch.lgamma(k + 1)
+        return (out - self._log_whole()[:, :, None]).masked_fill(outside[:, None], -torch.inf)
+
+    def log_prob(self, x: Tensor, known: Known = None) -> Tensor:
+        return lookup.cells(self._log_mass, x.T.double() - self.first[:, None], None if known is None else known.T)
+
+    def joint(self, x: Tensor, known: Known = None) -> Tensor:
+        return lookup.sums(self._log_mass, x.T.double() - self.first[:, None], None if known is None else known.T)
+
+    def _draw(self, state: Tensor, generator: Generator) -> Tensor:
+        """A Poisson whose rate is Gamma distributed with shape r and mean `rate`."""
+        rate, dispersion = self.rate[:, state].T, self.dispersion[:, state].T
+        size = torch.where(dispersion > 0, 1 / dispersion, 1.0)
+        factor = torch._standard_gamma(size, generator=generator) / size
+        return torch.poisson(rate * torch.where(dispersion > 0, factor, 1.0), generator=generator)
+
+    def _cdf(self, column: int, k: Tensor) -> tuple[Tensor, Tensor]:
+        rate, dispersion = self.rate[column, :, None], self.dispersion[column, :, None]
+        return _tails(k, rate, torch.where(dispersion > 0, 1 / dispersion, torch.inf))
+
+    def mean(self) -> Tensor:
+        """E[x | k] = lower + rate P(J <= upper - 1 | r + 1) / P(J <= upper | r), r + 1 at the same odds."""
+        out = self.rate.clone()
+        for d in self.last.isfinite().nonzero()[:, 0].tolist():
+            rate, dispersion = out[d, :, None], self.dispersion[d, :, None]
+            size = torch.where(dispersion > 0, 1 / dispersion, torch.inf)
+            tilted = torch.where(size.isinf(), rate, rate * (size + 1) / size)
+            last = self.last[d, None]
+            cut = _tails((last - 1).clamp(min=0.0), tilted, size + 1)[0] / _tails(last, rate, size)[0]
+            out[d] *= cut[:, 0] if last > 0 else 0.0
+        return self.first[:, None] + out
+
+
+def _tails(k: Tensor, rate: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+    """P(K <= k) and P(K > k) of the negative binomial with this mean and size (K, 1), the Poisson where size is inf."""
+    from scipy.special import betainc
+
+    poisson = size.isinf()
+    r, odds = torch.where(poisson, 1.0, size), rate / torch.where(poisson, 1.0, size)
+    after, every = torch.broadcast_tensors(k + 1, rate)
+    below = torch.from_numpy(betainc(r.numpy(), after.numpy(), (1 / (1 + odds)).numpy()))
+    above = torch.from_numpy(betainc(after.numpy(), r.numpy(), (odds / (1 + odds)).numpy()))
+    below = torch.where(poisson, torch.special.gammaincc(after, every), below)
+    return below, torch.where(poisson, torch.special.gammainc(after, every), above)
+
+
+def _likeliest_size(rate: Tensor, count: Tensor, above: Tensor) -> Tensor:
+    """The root in r of sum_i above_i / (r + i) = count log(1 + rate / r), each (D, K), by bracketed Newton in log r."""
+    i = torch.arange(above.shape[1], dtype=torch.float64)[:, None]
+    low = torch.full_like(rate, math.log(1 / LARGEST_SIZE))
+    high = -low
+    at = rate.log().clamp(math.log(1 / LARGEST_SIZE), math.log(LARGEST_SIZE))
+    for _ in range(NEWTON_STEPS):
+        r = at.exp()
+        share = above / (r[:, None] + i)
+        slope = share.sum(1) - count * torch.log1p(rate / r)
+        curve = count * rate / (r + rate) - r * (share / (r[:, None] + i)).sum(1)
+        low, high = torch.where(slope > 0, at, low), torch.where(slope > 0, high, at)
+        step = at - slope / curve
+        new = torch.where((step > low) & (step < high), step, 0.5 * (low + high))
+        if bool(((new - at).abs() < 1e-10).all()):
+            break
+        at = new
+    return at.exp()

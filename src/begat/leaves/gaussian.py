@@ -1,0 +1,269 @@
+"""The Gaussian leaf: a density on the real line, a mass on whole numbers; both one matrix product."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from begat.core import Region, Stats
+from begat.leaves.base import (
+    Block,
+    Drawn,
+    Leaf,
+    Mask,
+    Moments,
+    Observed,
+    PerState,
+    Points,
+    State,
+    Sums,
+    Tails,
+    Weight,
+    spread,
+)
+from begat.leaves.inverse import log_mass_by_tails, sample_by_tails
+from begat.maths import lattice
+
+Picked = Float[Tensor, "_ k n"]
+SEPARATION = 1e7
+"""Squared distance of a state's mean from the origin, in variances, up to which the expanded square is exact enough."""
+TRIES = 20
+"""Draws outside the bounds are drawn again up to so many times before the cdf is inverted."""
+LATTICE_FLOOR = 0.05
+"""Least variance on a grid, in steps squared: a constant integer is not infinitely surprised by its neighbour."""
+
+
+class Gaussian(Leaf):
+    """p(x | k) = exp(-(x - mean_k)^2 / 2 variance_k) / Z_k, for D columns and K states.
+
+    Without a grid Z is sqrt(2 pi variance) and p a density; with `grid` x is a whole number and Z the sum over whole
+    numbers (maths.lattice), so the masses sum to one. Stated bounds cut and renormalise either; mean and variance are
+    then those of the data, which is maximum likelihood only where the bounds cut little.
+
+    The square is expanded about an origin near the data, so that the log-probability of a row summed over columns is
+    sum_d log p = const_k + A x' + B x'^2 with x' = x - origin: two matrix products. Columns whose states lie too far
+    apart for that (SEPARATION) are done term by term.
+
+    var_smoothing: share of the column's own variance that is added to each state's (scikit-learn adds a share of the
+    LARGEST column's; ours does not depend on other columns' units). shared: one variance for all states.
+    """
+
+    def __init__(
+        self,
+        columns: int,
+        states: int,
+        *,
+        grid: bool = False,
+        lower: tuple[float, ...] | None = None,
+        upper: tuple[float, ...] | None = None,
+        var_smoothing: float = 1e-9,
+        shared: bool = False,
+    ):
+        super().__init__()
+        self.columns, self.states, self.grid = columns, states, grid
+        self.lower = tuple(lower) if lower else (-math.inf,) * columns
+        self.upper = tuple(upper) if upper else (math.inf,) * columns
+        self.var_smoothing, self.shared = var_smoothing, shared
+        for name in self.layout():
+            self.register_buffer(name, None)
+
+    origin: Tensor
+    mean_: Tensor
+    variance: Tensor
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "columns": self.columns, "states": self.states, "grid": self.grid, "lower": self.lower,
+            "upper": self.upper, "var_smoothing": self.var_smoothing, "shared": self.shared,
+        }  # fmt: skip
+
+    def layout(self) -> dict[str, tuple[int, ...]]:
+        shape = (self.columns, self.states)
+        return {"origin": shape, "mean_": shape, "variance": shape}
+
+    # learning -----------------------------------------------------------------------------------------------------
+    def start(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> None:
+        """The origin: each column's mean, or each state's where the states lie far apart."""
+        share, x = spread(state, self.states, weight, torch.float64), x.double()
+        seen = None if known is None else known.double()
+        centre = x.mean(0) if seen is None else (x * seen).sum(0) / seen.sum(0).clamp(min=1)
+        off = x - centre if seen is None else (x - centre) * seen
+        count = share.sum(1) if seen is None else (share @ seen).T
+        mean = (share @ off).T / count.clamp(min=1e-300)
+        square = (share @ off.mul_(off)).T / count.clamp(min=1e-300)
+        far = (mean**2 > 100 * (square - mean**2).clamp(min=1e-12 * square)).any(1, keepdim=True)
+        self.origin = _single(centre[:, None] + torch.where(far & (count > 0), mean, 0.0))
+
+    def statistics(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> Stats:
+        """Weight, sum and sum of squares of x - origin, each (D, K), in float64."""
+        share = spread(state, self.states, weight, x.dtype)
+        if torch.equal(self.origin, self.origin[:, :1].expand_as(self.origin)):
+            return self._moments(x - self.origin[:, 0].to(x.dtype), share, known)
+        if not state.is_floating_point():
+            return self._moments(x - self.origin.to(x.dtype)[:, state.long()].T, share, known)
+        per_state = [
+            self._moments(x - self.origin[:, k].to(x.dtype), share[k : k + 1], known) for k in range(self.states)
+        ]
+        return {name: torch.cat([s[name] for s in per_state], 1) for name in per_state[0]}
+
+    def _moments(self, off: Tensor, share: Tensor, known: Mask) -> Stats:
+        """The sums of `off`, which is squared in place: it belongs to the caller's expression alone."""
+        if known is None:
+            weight = share.double().sum(1).expand(self.columns, -1).clone()
+        else:
+            off, weight = off.mul_(known), (share @ known.to(share.dtype)).T.double()
+        total = (share @ off).T.double()
+        return {"weight": weight, "sum": total, "square": (share @ off.mul_(off)).T.double()}
+
+    def maximise(self, stats: Stats) -> None:
+        weight = stats["weight"]
+        has = weight > 0
+        safe = torch.where(has, weight, 1.0)
+        off = stats["sum"] / safe
+        variance = (stats["square"] / safe - off**2).clamp(min=0.0)
+        mean = self.origin + off
+        total = weight.sum(1, keepdim=True).clamp(min=1e-300)
+        pooled = torch.where(has, weight * mean, 0.0).sum(1, keepdim=True) / total
+        within = torch.where(has, weight * variance, 0.0).sum(1, keepdim=True) / total
+        between = torch.where(has, weight * (mean - pooled) ** 2, 0.0).sum(1, keepdim=True) / total
+        overall = within + between
+        # A column that never varies has no scale: its own size stands in, and 1 for the constant 0.
+        overall = torch.where(overall > 1e-30 * pooled**2, overall, torch.where(pooled == 0, 1.0, pooled**2))
+        mean = torch.where(has, mean, pooled)
+        variance = torch.where(has, within.expand_as(variance) if self.shared else variance, overall)
+        variance = variance + max(self.var_smoothing, 1e-12 if (variance <= 0).any() else 0.0) * overall
+        self.mean_, self.variance = mean, variance.clamp(min=LATTICE_FLOOR) if self.grid else variance
+
+    # asking -------------------------------------------------------------------------------------------------------
+    def _bounds(self) -> tuple[Tensor, Tensor] | None:
+        """The bounds as (D, 1), None where no column has any."""
+        if all(map(math.isinf, self.lower + self.upper)):
+            return None
+        return tuple(torch.tensor(b, dtype=torch.float64)[:, None] for b in (self.lower, self.upper))  # type: ignore[return-value]
+
+    def log_normaliser(self, mean: Tensor | None = None) -> Tensor:
+        """log Z -> (D, K): the integral of exp(-(x - mean)^2 / 2 variance), its sum on a grid."""
+        mean = self.mean_ if mean is None else mean
+        deviation, bounds = self.variance.sqrt(), self._bounds()
+        if self.grid:
+            lower, upper = bounds or (torch.tensor(-torch.inf), torch.tensor(torch.inf))
+            return lattice.log_sum(mean, deviation, lower, upper)
+        whole = deviation.log() + lattice.HALF_LOG_2PI
+        if bounds is None:
+            return whole
+        return whole + lattice.log_cell((bounds[0] - mean) / deviation, (bounds[1] - mean) / deviation)
+
+    def natural(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(origin (D,), constant, A, B each (D, K)): log p = constant + A (x - origin) + B (x - origin)^2."""
+        origin = _single(self.mean_.mean(1))
+        off = self.mean_ - origin[:, None]
+        square = -0.5 / self.variance
+        return origin, square * off**2 - self.log_normaliser(), -2 * square * off, square
+
+    def joint(self, x: Block, known: Mask = None) -> Sums:
+        origin, constant, linear, square = self.natural()
+        far = ((self.mean_ - origin[:, None]) ** 2 / self.variance > SEPARATION).any(1)
+        if far.any():
+            near = (~far).nonzero()[:, 0]
+            total = self.log_prob(x, known, far.nonzero()[:, 0]).sum(0)
+            if not len(near):
+                return total
+            origin, constant, linear, square = (t[near] for t in (origin, constant, linear, square))
+            x_near, known_near = x[:, near], None if known is None else known[:, near]
+            return total + self._product(x_near, known_near, origin, constant, linear, square)
+        out = self._product(x, known, origin, constant, linear, square)
+        outside = self._outside(x, known)
+        return out if outside is None else out.masked_fill(outside.any(1)[None], -torch.inf)
+
+    def _product(self, x: Tensor, known: Tensor | None, *natural: Tensor) -> Tensor:
+        origin, constant, linear, square = natural
+        off = (x.double() - origin).T
+        if known is None:
+            out = torch.addmm(constant.sum(0)[:, None], linear.T, off)
+        else:
+            seen = known.T.double()
+            off = off * seen
+            out = torch.addmm(constant.T @ seen, linear.T, off)
+        return out.addmm_(square.T, off * off)
+
+    def _outside(self, x: Block, known: Mask) -> Tensor | None:
+        bounds = self._bounds()
+        if bounds is None:
+            return None
+        outside = (x < bounds[0][:, 0]) | (x > bounds[1][:, 0])
+        return outside if known is None else outside & known
+
+    def log_prob(self, x: Block, known: Mask = None, columns: Tensor | None = None) -> Picked:
+        pick = slice(None) if columns is None else columns
+        mean, deviation = self.mean_[pick, :, None], self.variance[pick, :, None].sqrt()
+        u = (x.T[pick, None].double() - mean) / deviation
+        out = -0.5 * u * u - self.log_normaliser()[pick, :, None]
+        outside = self._outside(x, known)
+        if outside is not None:
+            out = out.masked_fill(outside.T[pick, None], -torch.inf)
+        return out if known is None else out.masked_fill(~known.T[pick, None], 0.0)
+
+    def sample(self, state: Observed, *, generator: Generator) -> Block:
+        out = self._unbounded(state, generator)
+        bounds = self._bounds()
+        if bounds is None:
+            return out
+        lower, upper = (b[:, 0] for b in bounds)
+        for _ in range(TRIES):
+            rows = ((out < lower) | (out > upper)).any(1).nonzero()[:, 0]
+            if not len(rows):
+                return out
+            again = self._unbounded(state[rows], generator)
+            odd = (out[rows] < lower) | (out[rows] > upper)
+            out[rows] = torch.where(odd, again, out[rows])
+        for d in range(self.columns):  # little mass within the bounds: invert the cdf
+            rows = ((out[:, d] < lower[d]) | (out[:, d] > upper[d])).nonzero()[:, 0]
+            if len(rows):
+                out[rows, d] = self.sample_in(d, Region(), state[rows], generator=generator)
+        return out
+
+    def _unbounded(self, state: Tensor, generator: Generator) -> Tensor:
+        mean, deviation = self.mean_[:, state.long()], self.variance.sqrt()[:, state.long()]
+        if self.grid:
+            flat = lattice.draw(mean.reshape(-1), deviation.reshape(-1), generator=generator)
+            return flat.reshape(mean.shape).T.contiguous()
+        noise = torch.randn(mean.shape, generator=generator, dtype=torch.float64)
+        return (mean + deviation * noise).T.contiguous()
+
+    def tails(self, column: int, x: Points) -> Tails:
+        """P(X <= x | k) and P(X > x | k) -> (K, m) each, between the bounds."""
+        mean, deviation = self.mean_[column][:, None], self.variance[column].sqrt()[:, None]
+        lower, upper = torch.tensor([self.lower[column], self.upper[column]], dtype=torch.float64)
+        x = x.double()
+        if self.grid:
+            whole = lattice.log_sum(mean, deviation, lower, upper)
+            below = lattice.log_sum(mean, deviation, lower, torch.minimum(x.floor(), upper))
+            above = lattice.log_sum(mean, deviation, torch.maximum(x.floor() + 1, lower), upper)
+            return (below - whole).exp(), (above - whole).exp()
+        a, b = (lower - mean) / deviation, (upper - mean) / deviation
+        u = torch.minimum(torch.maximum((x - mean) / deviation, a), b)
+        whole = lattice.log_cell(a, b)
+        return (lattice.log_cell(a.expand_as(u), u) - whole).exp(), (lattice.log_cell(u, b.expand_as(u)) - whole).exp()
+
+    def log_mass(self, column: int, region: Region) -> PerState:
+        return log_mass_by_tails(self, column, region)
+
+    def sample_in(self, column: int, region: Region, state: Observed, *, generator: Generator) -> Drawn:
+        return sample_by_tails(self, column, region, state, generator)
+
+    def mean(self) -> Moments:
+        """E[x | k] = mean + variance * d log Z / d mean, the derivative as a central difference (1e-4 deviations)."""
+        if self._bounds() is None and not self.grid:
+            return self.mean_
+        step = 1e-4 * self.variance.sqrt()
+        slope = (self.log_normaliser(self.mean_ + step) - self.log_normaliser(self.mean_ - step)) / (2 * step)
+        return self.mean_ + self.variance * slope
+
+
+def _single(x: Tensor) -> Tensor:
+    """The nearest numbers that float32 has too, so that subtracting them from float32 data is exact near them."""
+    return x.float().double()

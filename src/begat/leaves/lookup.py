@@ -1,0 +1,61 @@
+"""Masses of whole numbers by table: columns with fewer different numbers than rows are scored number by number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+LogMass = Callable[[Tensor], Tensor]
+"""Whole numbers (D, m) -> their log masses (D, K, m)."""
+
+
+class Table(NamedTuple):
+    """The log masses of consecutive whole numbers of every column, (D, span, K), and each cell's place (D, n)."""
+
+    log_mass: Tensor
+    place: Tensor
+
+
+def table(log_mass: LogMass, x: Tensor, known: Tensor | None) -> Table | None:
+    """A table that holds every known number of x (D, n); None where it is no less work than the cells themselves."""
+    if x.numel() == 0:
+        return None
+    low, high = x, x
+    if known is not None:
+        low, high = x.masked_fill(~known, torch.inf), x.masked_fill(~known, -torch.inf)
+    first = low.amin(1, keepdim=True)
+    first = torch.where(first.isfinite(), first, 0.0)
+    span = float((high.amax(1, keepdim=True) - first).amax()) + 1
+    if not 1 <= span < x.shape[1]:
+        return None
+    place = (x - first).clamp(0, span - 1).long()
+    return Table(log_mass(first + torch.arange(int(span), dtype=x.dtype)).transpose(1, 2).contiguous(), place)
+
+
+def cells(log_mass: LogMass, x: Tensor, known: Tensor | None) -> Tensor:
+    """The log masses of x (D, n) -> (D, K, n), 0 where unknown."""
+    found = table(log_mass, x, known)
+    if found is None:
+        out = log_mass(x)
+    else:
+        column = torch.arange(len(x))[:, None]
+        out = found.log_mass[column, found.place].transpose(1, 2)
+    return out if known is None else out.masked_fill(~known[:, None], 0.0)
+
+
+def sums(log_mass: LogMass, x: Tensor, known: Tensor | None) -> Tensor:
+    """The log masses of x (D, n) summed over columns -> (K, n)."""
+    found = table(log_mass, x, known)
+    if found is None:
+        return cells(log_mass, x, known).sum(0)
+    columns, span, states = found.log_mass.shape
+    flat = found.log_mass.reshape(-1, states)
+    rows = found.place + torch.arange(columns)[:, None] * span
+    if known is not None:  # unknown cells have a row of zeros below the table
+        rows = rows.masked_fill(~known, len(flat))
+        flat = torch.cat([flat, torch.zeros(1, states, dtype=flat.dtype)])
+    return embedding_bag(rows.T.contiguous(), flat, mode="sum").T.contiguous()

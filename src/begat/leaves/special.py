@@ -1,0 +1,159 @@
+"""The leaf of special codes plus a remainder: one mechanism for repeated values, caps and missing cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from begat.core import Region, Stats
+from begat.leaves.base import Cells, Known, Leaf
+from begat.leaves.categorical import Categorical
+
+
+class Special(Leaf):
+    """P(code, value | k) = P(code | k) * (p(value | k) where code = 0), for D columns and K states.
+
+    Code 0 is the remainder, the others are numbers that repeat and the missing value. Cells are the pair
+    (codes (n, D), values (n, D)); a value whose code is not 0, or not known, does not apply, whatever its mask says.
+    Where code 0 is known and the value is not, the value is integrated out.
+
+    codes: the categorical of the codes. remainder: any leaf of values, of the same columns and states. Both may be
+    given as the description that `registry.describe` makes of them. The statistics add if the remainder's do.
+    """
+
+    reads = "both"
+
+    def __init__(self, codes: Categorical | Mapping[str, Any], remainder: Leaf | Mapping[str, Any]):
+        from begat.leaves.registry import build  # the registry contains this class
+
+        super().__init__()
+        made = build(codes) if isinstance(codes, Mapping) else codes
+        rest = build(remainder) if isinstance(remainder, Mapping) else remainder
+        if not isinstance(made, Categorical) or rest.reads != "values":
+            raise TypeError(f"special codes take a Categorical and a leaf of values, not {made} and {rest}")
+        if (made.columns, made.states) != (rest.columns, rest.states):
+            raise ValueError(
+                f"codes of {made.columns} columns and {made.states} states, remainder of {rest.columns} and "
+                f"{rest.states}; give both the same"
+            )
+        self.codes, self.remainder = made, rest
+        self.columns, self.states, self.additive = made.columns, made.states, rest.additive
+
+    codes: Categorical
+    remainder: Leaf
+
+    def config(self) -> dict[str, Any]:
+        from begat.leaves.registry import describe
+
+        return {"codes": describe(self.codes), "remainder": describe(self.remainder)}
+
+    def layout(self) -> dict[str, tuple[int, ...]]:
+        return {
+            f"{part}.{name}": shape
+            for part, leaf in (("codes", self.codes), ("remainder", self.remainder))
+            for name, shape in leaf.layout().items()
+        }
+
+    # learning -----------------------------------------------------------------------------------------------------
+    def start(self, x: Cells, state: Tensor, weight: Tensor | None = None, known: Known = None) -> None:
+        codes, values, codes_known, applies = _parts(x, known)
+        self.codes.start(codes, state, weight, codes_known)
+        self.remainder.start(values, state, weight, applies)
+
+    def statistics(self, x: Cells, state: Tensor, weight: Tensor | None = None, known: Known = None) -> Stats:
+        codes, values, codes_known, applies = _parts(x, known)
+        return join(
+            {
+                "codes": self.codes.statistics(codes, state, weight, codes_known),
+                "remainder": self.remainder.statistics(values, state, weight, applies),
+            }
+        )
+
+    def merge(self, a: Stats, b: Stats) -> Stats:
+        return join(
+            {
+                "codes": self.codes.merge(part(a, "codes"), part(b, "codes")),
+                "remainder": self.remainder.merge(part(a, "remainder"), part(b, "remainder")),
+            }
+        )
+
+    def maximise(self, stats: Stats) -> None:
+        self.codes.maximise(part(stats, "codes"))
+        self.remainder.maximise(part(stats, "remainder"))
+
+    # asking -------------------------------------------------------------------------------------------------------
+    def log_prob(self, x: Cells, known: Known = None) -> Tensor:
+        codes, values, codes_known, applies = _parts(x, known)
+        return self.codes.log_prob(codes, codes_known) + self.remainder.log_prob(values, applies)
+
+    def joint(self, x: Cells, known: Known = None) -> Tensor:
+        codes, values, codes_known, applies = _parts(x, known)
+        return self.codes.joint(codes, codes_known) + self.remainder.joint(values, applies)
+
+    def sample(self, state: Tensor, *, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Codes and values (n, D) each; the filler of a value that does not apply is 0."""
+        codes = self.codes.sample(state, generator=generator)
+        values = self.remainder.sample(state, generator=generator)
+        assert isinstance(codes, Tensor) and isinstance(values, Tensor)
+        return codes, values.masked_fill(codes != 0, 0.0)
+
+    def log_mass(self, column: int, region: Region) -> Tensor:
+        """log (P(an allowed code other than 0) + P(code 0) P(value in the interval), if 0 is allowed) -> (K,)."""
+        special, remainder = self._branches(column, region)
+        return torch.logaddexp(special, remainder)
+
+    def _branches(self, column: int, region: Region) -> tuple[Tensor, Tensor]:
+        """log P of the two ways to lie in the region: by a special code, by a value of the remainder; (K,) each."""
+        table = self.codes.table(column)
+        allowed = torch.ones(len(table), dtype=torch.bool) if region.codes is None else region.codes.bool()
+        special = torch.logsumexp(table.masked_fill(~allowed[:, None], -torch.inf)[1:], 0)
+        if not allowed[0]:
+            return special, torch.full_like(special, -torch.inf)
+        return special, table[0] + self.remainder.log_mass(column, region._replace(codes=None))
+
+    def sample_in(self, column: int, region: Region, state: Tensor, *, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Codes and values (n,) each."""
+        special, remainder = self._branches(column, region)
+        state = state.long()
+        share = torch.sigmoid(remainder - special).nan_to_num(1.0)[state]  # nan: the region has no mass either way
+        plain = torch.rand(len(state), generator=generator, dtype=torch.float64) < share
+        table = self.codes.table(column)
+        allowed = torch.ones(len(table), dtype=torch.bool) if region.codes is None else region.codes.bool().clone()
+        allowed[0] = False
+        codes = torch.zeros_like(state)
+        if bool((~plain).any()):
+            drawn = self.codes.sample_in(column, Region(codes=allowed), state, generator=generator)
+            codes = torch.where(plain, 0, drawn)
+        values = torch.zeros(len(state), dtype=torch.float64)
+        if bool(plain.any()):
+            number = self.remainder.sample_in(column, region._replace(codes=None), state[plain], generator=generator)
+            assert isinstance(number, Tensor)
+            values[plain] = number.double()
+        return codes, values
+
+    def mean(self) -> Tensor:
+        """E[value | code 0, k]: the remainder's; which numbers the other codes stand for is not known here."""
+        return self.remainder.mean()
+
+
+def _parts(x: Cells, known: Known) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    """Codes, values, which codes are known, and which values apply and are known."""
+    codes, values = x
+    codes_known, values_known = known if isinstance(known, tuple) else (known, known)
+    applies = codes == 0
+    for mask in (codes_known, values_known):
+        applies = applies if mask is None else applies & mask
+    return codes, values, codes_known, applies
+
+
+def join(parts: Mapping[str, Stats]) -> Stats:
+    """The statistics of a leaf of parts, each name with its part's before it."""
+    return {f"{name}.{key}": value for name, stats in parts.items() for key, value in stats.items()}
+
+
+def part(stats: Stats, name: str) -> Stats:
+    """The statistics of one part, as it made them."""
+    return {key.removeprefix(f"{name}."): value for key, value in stats.items() if key.startswith(f"{name}.")}

@@ -1,0 +1,362 @@
+"""The command line: each verb once, each public error once and in one line, nothing heavy for a help text."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import begat
+from begat.cli import evidence, options
+from begat.cli.main import app, run
+from begat.errors import BegatError, EvidenceError
+from begat.schema import Column, Grid, Schema
+
+VERBS = [command.name for command in app.registered_commands]
+HEAVY = {"torch", "numpy", "pandas", "pyarrow", "sklearn", "scipy", "matplotlib", "polars"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("cli") / "penguins.safetensors"
+    assert run(["fit", "penguins", "--target", "species", "--out", str(path)]) == 0
+    return path
+
+
+def asked(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of one command."""
+    capsys.readouterr()
+    code = run([str(a) for a in arguments])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def as_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
+    code, out, err = asked(capsys, *arguments, "--json")
+    assert code == 0, err
+    return json.loads(out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+
+
+# help -------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example(verb, capsys):
+    code, out, _ = asked(capsys, verb, "--help")
+    assert code == 0
+    assert f"Example:\n    begat {verb} " in out
+    assert f"  {verb} " in asked(capsys, "--help")[1]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["fit", "--help"], ["sample"], []])
+def test_help_and_usage_load_nothing_heavy(arguments):
+    code = f"from begat.cli.main import run\nrun({arguments!r})\nimport sys\nprint('LOADED', *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(done.stdout.split("LOADED")[1].split())
+
+
+def test_version(capsys):
+    assert asked(capsys, "--version")[1] == f"begat {begat.__version__}\n"
+
+
+# verbs ------------------------------------------------------------------------------------------------------------
+def test_fit_says_what_it_learnt(tmp_path, capsys):
+    path = tmp_path / "m.safetensors"
+    facts = as_json(capsys, "fit", "penguins", "--target", "species", "--set", "leaves=gaussian", "--out", path)
+    assert facts["rows"] == 344
+    assert facts["classes"] == ["Adelie", "Chinstrap", "Gentoo"]
+    assert facts["bytes"] == path.stat().st_size
+    assert begat.load(path).get_params()["leaves"] == "gaussian"
+
+
+def test_a_fit_that_is_streamed_equals_one_in_memory(tmp_path, capsys):
+    rows = tmp_path / "rows.parquet"
+    assert run(["data", "penguins", "--out", str(rows)]) == 0
+    for name, extra in (("whole", []), ("pieces", ["--stream"])):
+        path = tmp_path / f"{name}.safetensors"
+        assert (
+            run(["fit", str(rows), "--target", "species", "--set", "leaves=gaussian", "--out", str(path), *extra]) == 0
+        )
+    table = begat.read(rows)
+    whole, pieces = (begat.load(tmp_path / f"{n}.safetensors") for n in ("whole", "pieces"))
+    assert whole.schema_.digest() == pieces.schema_.digest()
+    assert abs(whole.log_prob(table.frame) - pieces.log_prob(table.frame)).max() < 1e-9
+
+
+def test_samples_obey_evidence_and_seed(model, tmp_path, capsys):
+    asks = ["sample", model, "-n", 40, "--seed", 3, "--given", "species=Gentoo", "--given", "body_mass_g=4000..5000"]
+    first, second = asked(capsys, *asks)[1], asked(capsys, *asks)[1]
+    assert first == second
+    assert asked(capsys, *asks, "--out", tmp_path / "rows.csv")[0] == 0
+    rows = pd.read_csv(tmp_path / "rows.csv")
+    assert list(rows.columns) == list(begat.load(model).schema_.names)
+    assert set(rows.species) == {"Gentoo"}
+    assert rows.body_mass_g.between(4000, 5000).all()
+    assert asked(capsys, *asks[:4], "--seed", 4)[1] != asked(capsys, *asks[:4], "--seed", 5)[1]
+
+
+def test_score_is_the_mean_of_log_prob(model, tmp_path, capsys):
+    table = begat.read("penguins")
+    each = begat.load(model).log_prob(table.frame)
+    facts = as_json(capsys, "score", model, "penguins", "--odd", 3, "--out", tmp_path / "cells.parquet")
+    assert facts["log_likelihood"] == pytest.approx(each.mean(), abs=1e-12)
+    assert facts["stderr"] == pytest.approx(each.std(ddof=1) / len(each) ** 0.5)
+    assert [o["row"] for o in facts["odd"]] == list(each.argsort(kind="stable")[:3])
+    assert pd.read_parquet(tmp_path / "cells.parquet").shape == (344, 1 + len(table.schema))
+    assert "nats per row over 344 rows" in asked(capsys, "score", model, "penguins")[1]
+
+
+def test_predict_writes_classes_and_probabilities(model, tmp_path, capsys):
+    code, _, err = asked(capsys, "predict", model, "penguins", "--proba", "--out", tmp_path / "p.parquet")
+    assert code == 0
+    assert "of 344 rows with a known species are predicted right" in err
+    made = pd.read_parquet(tmp_path / "p.parquet")
+    fitted = begat.load(model)
+    assert list(made.species) == list(fitted.predict(begat.read("penguins").frame))
+    assert abs(made.filter(like="P(").sum(axis=1) - 1).max() < 1e-9
+
+
+def test_impute_fills_every_gap_and_keeps_the_rest(model, tmp_path, capsys):
+    out = tmp_path / "filled.parquet"
+    code, _, err = asked(capsys, "impute", model, "penguins", "--draws", 2, "--seed", 0, "--out", out)
+    assert (code, "cells were missing in 344 rows" in err) == (0, True)
+    before, after = begat.read("penguins").frame, pd.read_parquet(out)
+    assert list(after.draw) == [1] * 344 + [2] * 344
+    assert not after.isna().any().any()
+    known = before.bill_length_mm.notna().to_numpy()
+    for draw in (1, 2):
+        filled = after[after.draw == draw].bill_length_mm.to_numpy()
+        assert (filled[known] == before.bill_length_mm.to_numpy()[known]).all()
+
+
+def test_info_writes_a_schema_that_comes_back(tmp_path, capsys):
+    file = tmp_path / "penguins.schema.json"
+    code, out, _ = asked(capsys, "info", "penguins", "--target", "species", "--kind", "year=category", "--out", file)
+    assert code == 0
+    assert all(str(column) in out for column in begat.read("penguins").frame.columns)
+    assert Schema.load(file)["year"].kind == "category"
+    facts = as_json(capsys, "info", "penguins", "--schema", file)
+    assert Schema.from_dict(facts["schema"]).digest() == Schema.load(file).digest()
+
+
+def test_info_of_a_model_shows_recipe_schema_and_likelihood(model, capsys):
+    out = asked(capsys, "info", model)[1]
+    assert "NaiveBayes, written by begat" in out
+    assert "nats per row" in out
+    assert "target: species" in out
+    assert "bill_length_mm" in out
+    assert as_json(capsys, "info", model)["family"] == "NaiveBayes"
+
+
+def test_data_lists_and_writes(tmp_path, capsys):
+    listed = {e["name"]: e for e in as_json(capsys, "data")}
+    assert listed["adult"]["here"] and listed["adult"]["licence"] == "CC BY 4.0"
+    assert all(e["here"] or e["how"] for e in listed.values())
+    assert asked(capsys, "data", "penguins", "--out", tmp_path / "p.csv")[0] == 0
+    assert len(begat.read(tmp_path / "p.csv")) == 344
+    assert "penguins" in asked(capsys, "data")[1]
+
+
+def test_learning_curve(tmp_path, capsys):
+    picture = tmp_path / "curve.png"
+    asks = ["learning-curve", "penguins", "--target", "species", "--size", 30, "--size", 100, "--repeats", 2]
+    facts = as_json(capsys, *asks, "--out", picture)
+    assert facts["sizes"] == [30, 100]
+    assert picture.stat().st_size > 0
+    assert "accuracy:" in asked(capsys, *asks)[1]
+
+
+def test_compare(tmp_path, capsys):
+    folder = tmp_path / "report"
+    code, out, err = asked(
+        capsys, "compare", "penguins", "--target", "species", "--model", "naive Bayes", "--out", folder
+    )
+    assert code == 0, err
+    assert "independent columns" in out and "real rows" in out
+    facts = json.loads((folder / "results.json").read_text())
+    assert {"naive Bayes", "independent columns", "real rows"} <= {m["name"] for m in facts["models"]}
+    assert begat.load(folder / "naive-bayes.safetensors").schema_.target == "species"
+    assert "time: about" in err
+
+
+# mistakes ---------------------------------------------------------------------------------------------------------
+MISTAKES = {
+    "no verb": (["fitt", "penguins"], "fit"),
+    "no option": (["fit", "penguins", "--targt", "species", "--out", "m.safetensors"], "--target"),
+    "no out": (["fit", "penguins"], "--out"),
+    "no number": (["sample", "{model}", "-n", "many"], "--rows"),
+    "no rows": (["sample", "{model}", "-n", "0"], "greater than or equal to 1"),
+    "no file": (["info", "penguin.csv"], "penguin.csv"),
+    "no model": (["sample", "penguin.safetensors"], "does not exist"),
+    "table as model": (["sample", "{csv}"], "no model file"),
+    "folder as model": (["sample", "{folder}"], "a folder"),
+    "no target": (
+        ["fit", "penguins", "--target", "specie", "--out", "{folder}/m.safetensors"],
+        "did you mean 'species'",
+    ),
+    "no family": (
+        ["fit", "penguins", "--family", "naive-bays", "--out", "m.safetensors"],
+        "did you mean 'naive-bayes'",
+    ),
+    "no suffix": (["fit", "penguins", "--out", "penguins.csv"], "name it penguins.safetensors"),
+    "no folder": (["fit", "penguins", "--out", "absent/m.safetensors"], "does not exist; make it first"),
+    "no setting": (["fit", "penguins", "--set", "alfa=1", "--out", "m.safetensors"], "did you mean 'alpha'"),
+    "half a setting": (["fit", "penguins", "--set", "alpha", "--out", "m.safetensors"], "write --set alpha=0.5"),
+    "two settings": (["fit", "penguins", "--set", "alpha=1", "--set", "alpha=2", "--out", "m.safetensors"], "twice"),
+    "odd setting": (["fit", "penguins", "--set", "alpha=-1", "--out", "m.safetensors"], "alpha is -1"),
+    "no leaf": (["fit", "penguins", "--set", "leaves=kdee", "--out", "m.safetensors"], "did you mean 'kde'"),
+    "no kind": (["info", "penguins", "--kind", "year=categry"], "did you mean 'category'"),
+    "half a kind": (["info", "penguins", "--kind", "year"], "write --kind zip=category"),
+    "no column": (["info", "penguins", "--drop", "yeer"], "did you mean 'year'"),
+    "no schema": (["info", "penguins", "--schema", "{csv}"], "not a schema file"),
+    "no evidence": (["sample", "{model}", "--given", "species"], "not COL=VALUE"),
+    "no such column": (["sample", "{model}", "--given", "specie=Adelie"], "did you mean 'species'"),
+    "no such level": (["sample", "{model}", "--given", "species=Adelle"], "did you mean 'Adelie'"),
+    "no number given": (["sample", "{model}", "--given", "body_mass_g=heavy"], "'heavy' is no number"),
+    "twice given": (["sample", "{model}", "--given", "sex=male", "--given", "sex=female"], "twice"),
+    "empty range": (["sample", "{model}", "--given", "body_mass_g=5000..4000"], "body_mass_g"),
+    "no table": (["data", "penguin"], "did you mean 'penguins'"),
+    "no ending": (["sample", "{model}", "--out", "{folder}/rows.xyz"], ".xyz"),
+    "no class": (["learning-curve", "penguins", "--target", "body_mass_g"], "is a number"),
+    "no picture": (["learning-curve", "penguins", "--target", "species", "--out", "curve"], "curve.png"),
+    "no such model": (["compare", "penguins", "--target", "species", "--model", "naive Bays"], "did you mean"),
+    "no minutes": (["compare", "penguins", "--minutes", "-1"], "minutes is -1"),
+    "columns of another": (["score", "{model}", "adult"], "column"),
+    "schema as model": (["info", "penguins", "--out", "s.safetensors"], "name it s.schema.json"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_line_and_exit_code_2(name, model, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.csv").write_text("a,b\n1,x\n2,y\n")
+    arguments, said = MISTAKES[name]
+    places = {"model": model, "csv": tmp_path / "rows.csv", "folder": tmp_path}
+    code, out, err = asked(capsys, *(a.format(**places) for a in arguments))
+    assert code == 2
+    assert out == ""
+    assert said in err.splitlines()[-1]
+    assert err.splitlines()[-1].startswith("begat: ")
+    assert "Traceback" not in err and err.count("begat: ") == 1
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_keeps_what_is_finished(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "begat.cli.main",
+        "compare",
+        "penguins",
+        "--target",
+        "species",
+        "--out",
+        str(tmp_path),
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    begun = 0
+    for line in process.stderr:
+        begun += "%" in line.split("  ")[0]
+        if begun == 2:
+            process.send_signal(signal.SIGINT)
+            break
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    facts = json.loads((tmp_path / "results.json").read_text())
+    assert facts["interrupted"] is True
+    assert "done" in {m["status"] for m in facts["models"]}
+    assert "independent columns" in out
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes")
+def test_a_reader_that_leaves_is_no_mistake(model):
+    command = f"{sys.executable} -m begat.cli.main sample {model} -n 20000 | head -n 1"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True)
+    assert done.returncode == 141
+    assert done.stderr == ""
+    assert done.stdout.startswith("species,")
+
+
+# what a person types ----------------------------------------------------------------------------------------------
+SCHEMA = Schema(
+    (
+        Column(name="age", kind="integer", grid=Grid()),
+        Column(name="job=old", kind="category", levels=("a", "b|c", "x..y", "")),
+        Column(name="rank", kind="ordinal", levels=(1, 2, 3)),
+        Column(name="sure", kind="boolean", levels=(False, True)),
+        Column(name="born", kind="datetime", grid=Grid(), tick="day"),
+        Column(name="height", kind="continuous"),
+    )
+)
+EVIDENCE = {
+    "age=40": 40,
+    "age= 40 ": 40,
+    "age=30..50": (30, 50),
+    "age=30..": (30, None),
+    "age=..50": (None, 50),
+    "age=-5..-1": (-5, -1),
+    "age=1|2": {1, 2},
+    "height=1.5": 1.5,
+    "height=1e2..2e2": (100.0, 200.0),
+    "job=old=a": "a",
+    "job=old=b|c": "b|c",
+    "job=old=x..y": "x..y",
+    "job=old=a|x..y": {"a", "x..y"},
+    "rank=2": 2,
+    "rank=1|3": {1, 3},
+    "sure=True": True,
+    "born=2020-02-29": "2020-02-29",
+    "born=2020-01-01..2020-12-31": ("2020-01-01", "2020-12-31"),
+}
+
+
+@pytest.mark.parametrize("text", EVIDENCE)
+def test_evidence_is_read_as_it_is_meant(text):
+    ((_, meant),) = evidence.parse([text], SCHEMA).items()
+    assert meant == EVIDENCE[text]
+    assert type(meant) is type(EVIDENCE[text])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "=", "age", "age=", "age=..", "age=old", "rank=4", "job=a", "age=1..x", "job=old=zz"]
+)
+def test_evidence_that_means_nothing_is_refused(text):
+    with pytest.raises(EvidenceError):
+        evidence.parse([text], SCHEMA)
+
+
+SETTINGS = {
+    ("alpha=0.5",): {"alpha": 0.5},
+    ("leaves=kde",): {"leaves": "kde"},
+    ("leaves.age=kde", "leaves.a=b=gaussian"): {"leaves": {"age": "kde", "a=b": "gaussian"}},
+    ("priors=[0.2, 0.8]",): {"priors": [0.2, 0.8]},
+    ('priors={"no": 0.2, "yes": 0.8}',): {"priors": {"no": 0.2, "yes": 0.8}},
+    ("shared_variance=true", "priors=null"): {"shared_variance": True, "priors": None},
+}
+
+
+@pytest.mark.parametrize("texts", SETTINGS)
+def test_settings_are_keywords(texts):
+    assert options.settings(texts, begat.NaiveBayes) == SETTINGS[texts]
+
+
+@pytest.mark.parametrize(
+    "texts", [("alpha",), ("alpha=",), ("beta=1",), ("alpha=1", "alpha.x=2"), ("alpha.x=2", "alpha=1")]
+)
+def test_settings_that_mean_nothing_are_refused(texts):
+    with pytest.raises(BegatError):
+        options.settings(texts, begat.NaiveBayes)
+
+
+@pytest.mark.parametrize("texts", [["a"], ["=x"], ["a="], ["a=x", "a=y"]])
+def test_pairs_that_mean_nothing_are_refused(texts):
+    with pytest.raises(BegatError):
+        options.pairs(texts, "--kind", "zip=category")
+    assert options.pairs(["a=b=category"], "--kind", "zip=category") == {"a=b": "category"}

@@ -1,0 +1,404 @@
+"""Laws of the comparison: an honest split, a reason beside every gap, and models whose rank is known in advance."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.mixture import GaussianMixture
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from begat.compare import LearningCurve, Plan, compare, learning_curve
+from begat.compare.present import present
+from begat.compare.run import fingerprint
+from begat.compare.split import split
+from begat.compare.twins import Twin
+from begat.core import Likelihood
+from begat.errors import BegatError, DataError
+
+
+def people(n: int, seed: int) -> pd.DataFrame:
+    """Class and columns depend on each other, columns on each other within a class too."""
+    draw = np.random.default_rng(seed)
+    rich = draw.random(n) < 0.4
+    age = np.round(draw.normal(40 + 10 * rich, 8))
+    job = np.where(draw.random(n) < np.where(rich, 0.8, 0.2), "nurse", "clerk")
+    wage = 20 + 0.4 * age + 5 * (job == "nurse") + draw.normal(0, 1.5, n)
+    return pd.DataFrame({"age": age, "job": job, "wage": wage, "rich": np.where(rich, "yes", "no")})
+
+
+class Oracle:
+    """Begat's verbs with the true sampler and a likelihood above anyone's; `broken` names the verb that fails."""
+
+    def __init__(self, digest: str = "", rows: pd.DataFrame | None = None, broken: str = "", gain: float = 0.0):
+        self.digest, self.rows, self.broken, self.gain = digest, rows, broken, gain
+
+    def fit(self, X: pd.DataFrame, y: pd.Series) -> Oracle:
+        self._try("fit")
+        return self
+
+    def log_prob(self, X: pd.DataFrame, y: pd.Series) -> np.ndarray:
+        self._try("log_prob")
+        return np.full(len(X), self.gain)
+
+    def sample(self, n: int) -> pd.DataFrame:
+        self._try("sample")
+        return people(n, 77) if self.rows is None else self.rows.sample(n, replace=True, random_state=0)
+
+    @property
+    def likelihood(self) -> Likelihood:
+        return Likelihood("<=", "nats per row", "mass", schema=self.digest)
+
+    def _try(self, verb: str) -> None:
+        if verb == self.broken:
+            raise KeyboardInterrupt if verb == "fit" and self.gain else RuntimeError(f"{verb} is broken")
+
+
+FRAME, SMALL = people(300, 1), people(120, 1)
+TINY = people(45, 1)
+"""Of which 9 rows are held out: too few for detection, so the comparison is quick."""
+ONE = ["naive Bayes"]
+
+
+@pytest.fixture(scope="module")
+def report():
+    plans: list[Plan] = []
+    steps: list[float] = []
+    made = compare(FRAME, "rich", announce=plans.append, progress=lambda p: steps.append(p.done))
+    assert plans == [made.plan]
+    assert steps == sorted(steps) and 0 <= steps[0] < 0.1 and steps[-1] == 1
+    return made
+
+
+# the split ------------------------------------------------------------------------------------------------------------
+SPLITS = {
+    "random": {},
+    "class": {"by_class": "rich"},
+    "group": {"group": "age"},
+    "time": {"time": "day"},
+}
+DATED = FRAME.assign(
+    row=np.arange(300), day=pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(300) // 7, unit="D")
+)
+
+
+@pytest.mark.parametrize("how", SPLITS)
+def test_a_split_is_a_partition_of_about_a_fifth(how):
+    parts = split(DATED, **SPLITS[how])
+    assert sorted([*parts.train.row, *parts.held_out.row]) == list(range(300))
+    assert 0.15 <= len(parts.held_out) / 300 <= 0.3
+    again = split(DATED, **SPLITS[how])
+    pd.testing.assert_frame_equal(parts.held_out, again.held_out)
+    assert parts.exchangeable == (how in ("random", "class"))
+
+
+def test_a_split_keeps_its_promise():
+    by_class = split(DATED, by_class="rich")
+    assert abs((by_class.held_out.rich == "yes").mean() - (DATED.rich == "yes").mean()) < 0.02
+    by_group = split(DATED, group="age")
+    assert not set(by_group.train.age) & set(by_group.held_out.age)
+    by_time = split(DATED.sample(frac=1, random_state=0), time="day")
+    assert by_time.train.day.max() < by_time.held_out.day.min()
+    lone = split(DATED.assign(rich=["only"] + ["no"] * 299), by_class="rich")
+    assert "only" in set(lone.train.rich)
+
+
+@pytest.mark.parametrize(
+    "frame, how, words",
+    [
+        (DATED[:19], {}, "too few"),
+        (DATED, {"group": "aged"}, "did you mean 'age'"),
+        (DATED.assign(g=1), {"group": "g"}, "one group"),
+        (DATED.assign(g=None), {"group": "g"}, "missing in 300 rows"),
+        (DATED.assign(g=1), {"time": "g"}, "one value"),
+        (DATED, {"time": "job"}, "neither dates .* nor numbers"),
+        (DATED, {"time": "day", "group": "age"}, "not by both"),
+    ],
+)
+def test_a_split_that_is_impossible_says_why(frame, how, words):
+    with pytest.raises(DataError, match=words):
+        split(frame, **how)
+
+
+# the twins ------------------------------------------------------------------------------------------------------------
+def test_the_linear_twin_is_scikit_learns_pipeline():
+    train, asked = people(300, 1), people(50, 2)
+    prepare = make_column_transformer((StandardScaler(), ["age", "wage"]), (OneHotEncoder(), ["job"]))
+    peer = make_pipeline(prepare, LogisticRegression(max_iter=1000)).fit(train, train.rich)
+    mine = Twin("linear", classes=True, schema=None).fit(train.drop(columns="rich"), train.rich)
+    assert mine.classes_.tolist() == peer.classes_.tolist()
+    np.testing.assert_allclose(mine.predict_proba(asked), peer.predict_proba(asked), atol=2e-3)
+
+
+@pytest.mark.parametrize("family", ["linear", "boosting"])
+def test_a_twin_takes_missing_cells_and_levels_it_has_never_seen(family):
+    train = people(200, 1)
+    train.loc[::5, "wage"], train.loc[::7, "job"] = np.nan, None
+    twin = Twin(family, classes=True, schema=None).fit(train.drop(columns="rich"), train.rich)
+    asked = people(20, 2).assign(job="pilot")
+    asked.loc[0, ["wage", "age"]] = np.nan
+    whole = twin.predict_proba(asked)
+    assert np.isfinite(whole).all() and np.allclose(whole.sum(1), 1)
+    np.testing.assert_allclose(whole[7:9], twin.predict_proba(asked[7:9]))
+    numeric = Twin(family, classes=False, schema=None).fit(train[["age", "job"]], train.wage.fillna(30.0))
+    assert numeric.predict(asked).shape == (20,)
+    alone = Twin(family, classes=True, schema=None).fit(train[["age"]], pd.Series(["yes"] * 200))
+    assert alone.predict(asked).tolist() == ["yes"] * 20
+
+
+# the report -----------------------------------------------------------------------------------------------------------
+def test_every_row_and_figure_is_there_or_says_why(report):
+    assert [r.entry.role for r in report.rows] == ["model", "model", "floor", "ceiling", "twin", "twin"]
+    for row in report.rows:
+        assert row.status == "done"
+        for score in row.scores.values():
+            assert score.value is not None or score.note
+    assert report.score("independent columns", "gain").value == 0
+    assert "real rows are not a model" in report.score("real rows", "gain").note
+    assert set(report.models) == {r.name for r in report.rows} - {"real rows"}
+    assert not report.interrupted
+
+
+def test_naive_bayes_ranks_between_floor_and_ceiling(report):
+    # the table depends on its class far beyond the errors of these figures
+    gain, floor = report.score("naive Bayes", "gain"), report.score("independent columns", "detection")
+    assert gain.value > 3 * gain.stderr and report.best in report.models
+    assert floor.value < report.score("real rows", "detection").value
+    assert report.score("independent columns", "accuracy").value < report.score("naive Bayes", "accuracy").value
+    assert report.ranks("gain") and report.ranks("accuracy") and not report.ranks("nearest")
+    assert not report.row("ceiling").copying
+
+
+def test_figures_that_the_floor_wins_are_marked(report):
+    # the floor predicts the frequencies of the classes, which is calibrated
+    wins = [k for k in ("calibration", "accuracy") if not report.ranks(k)]
+    starred = {t.split("*")[0] for t in present(report).titles if "*" in t}
+    assert starred == {
+        f.title for f in report.measured if f.key in wins or (f.better != "none" and not report.ranks(f.key))
+    }
+
+
+def test_the_table_has_units_and_the_file_is_strict_json(report, tmp_path):
+    table = report.table
+    numeric = [c for c in table.columns if table[c].dtype.kind == "f"]
+    assert set(numeric) == set(report.units)
+    assert set(report.figures.figure) >= {"gain", "detection_auc", "copies_held_out"}
+    paths = report.save(tmp_path)
+    assert {p.name for p in paths} >= {"results.json", "compare.png", "naive-bayes.safetensors"}
+    found = json.loads((tmp_path / "results.json").read_text(), parse_constant=lambda c: pytest.fail(c))
+    assert found == json.loads(report.to_json()) and found["seed"] == 0 and found["versions"]["torch"]
+    for model in found["models"]:
+        for score in model["scores"].values():
+            assert score["unit"] and score["better"] in ("higher", "lower", "none")
+            assert score["value"] is not None or score["note"]
+    assert (tmp_path / "compare.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_text_fits_120_columns_and_ends_with_the_verdict(report):
+    lines = str(report).splitlines()
+    assert lines[-1] == report.verdict and "nats per row more than independent columns" in report.verdict
+    assert max(map(len, lines[: lines.index(lines[-1]) - 2])) <= 120
+    assert max(map(len, str(report.plan).splitlines())) <= 120
+
+
+def test_the_same_seed_gives_the_same_report():
+    a, b = (compare(TINY, "rich", models=ONE, seed=3).to_dict() for _ in range(2))
+    for found in (a, b):
+        for model in found["models"]:
+            model.pop("seconds")
+    assert a == b and a["data"]["fingerprint"] != fingerprint(TINY[::-1])
+
+
+# other people's models ------------------------------------------------------------------------------------------------
+def test_own_estimators_are_rows(report):
+    digest = report.schema.digest()
+    train = split(FRAME, by_class="rich", seed=0).train
+    own = {
+        "oracle": Oracle(digest),
+        "copycat": Oracle(digest, rows=train, gain=9.0),
+        "stranger": Oracle("another schema", broken="sample"),
+        "faulty": Oracle(broken="fit"),
+        "majority": DummyClassifier(strategy="prior"),
+        "mixture": GaussianMixture(),
+    }
+    made = compare(FRAME, "rich", models=own)
+    rows = {r.name: r for r in made.rows}
+    assert rows["oracle"].scores["gain"].value > 1 and rows["oracle"].relation == "<="
+    detection = rows["oracle"].scores["detection"]
+    assert detection.value > 1 - 4 * detection.stderr  # fresh rows; false alarms: 1 in 16,000
+    assert rows["copycat"].copying and "copycat copies training rows" in " ".join(made.warnings)
+    assert made.best == "oracle" and "at least" in made.verdict and "copycat copies" in made.verdict
+    assert "do not compare" in rows["stranger"].scores["gain"].note
+    assert rows["faulty"].status == "failed" and "fit is broken" in rows["faulty"].reason
+    assert "sample is broken" in rows["stranger"].scores["detection"].note
+    assert rows["majority"].scores["accuracy"].value == pytest.approx(0.6, abs=0.1)
+    assert rows["mixture"].status == "failed" and "could not convert" in rows["mixture"].reason
+    assert not hasattr(own["majority"], "classes_")
+    json.loads(made.to_json())
+
+
+def test_synthetic_rows_are_rows_of_the_table(tmp_path):
+    people(240, 5).to_csv(tmp_path / "vendor.csv", index=False)
+    given = {
+        "vendor": tmp_path / "vendor.csv",
+        "shuffled": FRAME.apply(lambda c: c.sample(frac=1, random_state=len(c.name)).to_numpy()),
+    }
+    given["narrow"] = FRAME[["age", "job"]]
+    made = compare(FRAME, "rich", models=[], synthetic=given, test=people(240, 9))
+    rows = {r.name: r for r in made.rows}
+    assert rows["vendor"].scores["detection"].beats(rows["shuffled"].scores["detection"])
+    assert rows["narrow"].status == "failed" and "no column 'wage'" in rows["narrow"].reason
+    assert made.best == "vendor"
+
+
+def test_control_c_keeps_what_is_finished(tmp_path):
+    made = compare(TINY, "rich", models={"slow": Oracle(broken="fit", gain=1.0)}, out=tmp_path)
+    rows = {r.name: r for r in made.rows}
+    assert made.interrupted and rows["slow"].status == "interrupted" and rows["naive Bayes"].status == "done"
+    assert rows["real rows"].status == "interrupted" and rows["real rows"].scores["detection"].note
+    assert json.loads((tmp_path / "results.json").read_text())["interrupted"] and "interrupted" in made.verdict
+
+
+def test_minutes_end_it_and_shorten_the_plan():
+    made = compare(TINY, "rich", minutes=1e-6)
+    assert made.row("floor").status == "done" and "more than its share" in " ".join(made.row("floor").notes)
+    assert {r.status for r in made.rows if r.entry.role != "floor"} == {"skipped"}
+    assert "not begun" in made.rows[0].scores["gain"].note
+
+
+# other tasks and containers -------------------------------------------------------------------------------------------
+def test_a_numeric_target_has_regression_twins():
+    made = compare(SMALL, "wage", models=["naive Bayes", "ridge regression"])
+    assert made.plan.task == "regression"
+    assert made.score("ridge regression", "r2").value > 0.5 > made.score("independent columns", "r2").value
+    assert made.score("naive Bayes", "gain").value > 0
+    assert "accuracy" not in {f.key for f in made.measured}
+
+
+def test_without_a_target_there_is_nothing_to_predict():
+    made = compare(TINY[["age", "job", "wage"]], models=ONE)
+    assert {r.entry.role for r in made.rows} == {"model", "floor", "ceiling"}
+    assert not {"accuracy", "r2", "utility"} & {f.key for f in made.measured}
+
+
+def test_containers_give_the_same_answer():
+    polars = pytest.importorskip("polars")
+    base = compare(TINY, "rich", models=ONE)
+    for X, y in (
+        (polars.from_pandas(TINY), "rich"),
+        ({c: TINY[c].tolist() for c in TINY if c != "rich"}, TINY.rich),
+    ):
+        other = compare(X, y, models=ONE)
+        for key in ("gain", "accuracy", "detection_all"):
+            assert other.score("naive Bayes", key).value == pytest.approx(base.score("naive Bayes", key).value)
+
+
+def test_arrays_with_whole_number_classes_are_classified():
+    made = compare(SMALL[["age", "wage"]].to_numpy(), (SMALL.rich == "yes").astype(int).to_numpy(), models=ONE)
+    assert made.plan.task == "classification" and made.score("naive Bayes", "accuracy").value > 0.6
+
+
+def test_test_rows_groups_and_times_are_honoured():
+    held = people(100, 9)
+    held.loc[0, "rich"] = None
+    made = compare(SMALL, "rich", models=ONE, test=held[:80])
+    assert made.plan.held_out == 79 and "1 test rows without a target" in " ".join(made.plan.notes)
+    grouped = compare(DATED[:150].drop(columns="row"), "rich", models=[], group="age")
+    assert "age" not in grouped.schema.names and "no group on both sides" in grouped.plan.split
+    timed = compare(DATED[:150].drop(columns="row"), "rich", models=[], time="day")
+    assert "day" in timed.schema.names and "flags no copying" in " ".join(timed.plan.notes)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"y": "rihc"}, "did you mean 'rich'"),
+        ({"y": "rich", "models": ["naive bays"]}, "did you mean 'naive Bayes'"),
+        ({"y": "rich", "models": {"naive Bayes": Oracle()}}, "another name"),
+        ({"y": "rich", "models": {"class": Oracle}}, "estimator object"),
+        ({"y": "rich", "minutes": 0}, "positive number"),
+        ({"y": "rich", "test": FRAME, "group": "age"}, "nothing to split"),
+        ({"y": "rich", "test": FRAME.drop(columns="wage")}, "no column 'wage'"),
+        ({"y": "rich", "drop": ["wagee"]}, "did you mean 'wage'"),
+        ({"y": "rich", "synthetic": FRAME}, "mapping of name to frame"),
+        ({"y": np.zeros(7)}, "300 rows"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(arguments, words):
+    with pytest.raises(BegatError, match=words):
+        compare(FRAME, **arguments)
+
+
+# the learning curve ---------------------------------------------------------------------------------------------------
+def curve(gap: list[float], noise: float = 1e-6) -> LearningCurve:
+    """Two models of which the first is ahead by `gap` in accuracy, behind by it in log-loss, at 10, 100, 1000, ..."""
+    sizes = tuple(10 ** (k + 1) for k in range(len(gap)))
+    jitter = noise * np.array([[-1.0, 0.0, 1.0]])
+    zero, ahead = np.zeros((len(gap), 3)), np.array(gap)[:, None] + jitter
+    return LearningCurve(sizes, {"a": ahead, "b": zero}, {"a": ahead, "b": zero}, 50, "y")
+
+
+def test_the_crossing_is_interpolated_in_the_logarithm():
+    crossed = curve([0.2, 0.1, -0.1, -0.2])
+    assert crossed.crossing("accuracy") == pytest.approx(10**2.5)
+    assert crossed.crossing("log_loss") == pytest.approx(10**2.5)
+    assert "a is better up to about 320 training rows, b beyond" in crossed.sentence("accuracy")
+    assert "b is better up to about 320 training rows, a beyond" in crossed.sentence("log_loss")
+    assert curve([0.2, 0.2, 0.1, -0.1]).crossing("accuracy") == pytest.approx(10**3.5)
+    assert curve([0.1, -0.1, 0.1]).crossing("accuracy") == pytest.approx(10**2.5)  # the last one counts
+
+
+def test_without_a_crossing_it_says_so():
+    apart = curve([0.2, 0.1, 0.1])
+    assert apart.crossing("accuracy") is None and "no crossing between 10 and 1,000 rows; a is better" in str(apart)
+    same = curve([0.1, -0.1, 0.1], noise=10.0)
+    assert same.crossing("accuracy") is None and "do not differ beyond their errors" in str(same)
+
+
+def test_a_curve_of_real_fits(tmp_path):
+    done: list[float] = []
+    found = learning_curve(FRAME, "rich", sizes=[10, 60, 240], repeats=3, progress=done.append)
+    assert found.models == ("naive Bayes", "logistic regression") and found.sizes == (10, 60, 240)
+    assert done == sorted(done) and done[-1] == pytest.approx(1) and not found.failures
+    table = found.table
+    assert len(table) == 2 * 2 * 3 and np.isfinite(table["mean"]).all() and (table.repeats == 3).all()
+    more = table[(table.metric == "log_loss") & (table.model == "logistic regression")]
+    assert more["mean"].iloc[-1] < more["mean"].iloc[0]
+    # with all training rows every repeat learns from the same rows, whatever their order
+    assert more.stderr.iloc[-1] == pytest.approx(0, abs=1e-6)
+    json.dumps(found.to_dict(), allow_nan=False)
+    assert found.plot(tmp_path / "curve.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"y": "wage"}, "is a number"),
+        ({"y": None}, "no target"),
+        ({"y": "rich", "sizes": [1, 50]}, "numbers from 2"),
+        ({"y": "rich", "sizes": [5000]}, "numbers from 2"),
+        ({"y": "rich", "repeats": 1}, "at least 2"),
+    ],
+)
+def test_a_curve_that_cannot_be_drawn_is_refused(arguments, words):
+    with pytest.raises(DataError, match=words):
+        learning_curve(FRAME, **arguments)
+
+
+def test_a_failing_model_leaves_a_gap_with_its_reason():
+    found = learning_curve(
+        FRAME[["age", "wage", "rich"]],
+        "rich",
+        sizes=[20, 40],
+        repeats=2,
+        models={"prior": DummyClassifier(strategy="prior"), "hard": DummyClassifier(strategy="most_frequent")},
+    )
+    assert "class of probability zero" in found.failures[0] and math.isnan(found.log_loss["hard"][0, 0])
+    assert found.to_dict()["curve"][-1]["mean"] is None

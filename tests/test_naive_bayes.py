@@ -1,0 +1,380 @@
+"""Laws of the naive Bayes estimator: equal to scikit-learn where both exist, consistent with itself everywhere."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.special import logsumexp
+
+import begat
+from begat import NaiveBayes
+from begat.errors import BegatError, DataError, EvidenceError
+
+
+def numbers(n=600, classes=3, columns=4, seed=0, dtype=np.float64):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, classes, n)
+    return (rng.normal(size=(n, columns)) * (1 + y[:, None]) + y[:, None]).astype(dtype), y
+
+
+def codes(n=600, classes=3, columns=5, levels=4, seed=0):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, classes, n)
+    return (rng.integers(0, levels, (n, columns)) + rng.integers(0, 2, (n, columns)) * y[:, None]) % levels, y
+
+
+def words(**shape):
+    """The same as a frame of letters with the target y."""
+    X, y = codes(**shape)
+    letters = np.array(list("uvwxyz"))
+    return pd.DataFrame({**dict(zip("abc", letters[X].T, strict=False)), "y": letters[y]})
+
+
+def table(n=800, seed=0):
+    """A mixed table with gaps, a grid, a zero-inflated number, levels, a date and a target."""
+    rng = np.random.default_rng(seed)
+    y = rng.random(n) < 0.35
+    frame = pd.DataFrame(
+        {
+            "height": rng.normal(1.7 + 0.1 * y, 0.1, n),
+            "age": rng.poisson(30 + 10 * y, n),
+            "price": np.round(rng.gamma(2, 10 + 5 * y, n), 2),
+            "gain": np.where(rng.random(n) < 0.7, 0.0, rng.lognormal(3 + y, 1, n)),
+            "job": rng.choice(["cook", "nurse", "smith"], n, p=[0.5, 0.3, 0.2]),
+            "member": rng.random(n) < 0.3 + 0.4 * y,
+            "since": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 500, n), unit="D"),
+            "income": np.where(y, "high", "low"),
+        }
+    )
+    frame.loc[rng.random(n) < 0.1, "height"] = np.nan
+    frame.loc[rng.random(n) < 0.1, "job"] = None
+    return frame
+
+
+PEERS = {
+    "GaussianNB": ("gaussian", {"var_smoothing": 0}, {"var_smoothing": 0}, lambda: numbers()),
+    "GaussianNB, float32": ("gaussian", {"var_smoothing": 0}, {"var_smoothing": 0}, lambda: numbers(dtype=np.float32)),
+    "CategoricalNB": ("categorical", {"alpha": 1.0}, {"alpha": 1.0}, codes),
+    "CategoricalNB, alpha 0.3": ("categorical", {"alpha": 0.3}, {"alpha": 0.3}, codes),
+    "BernoulliNB": ("bernoulli", {"alpha": 0.5}, {"alpha": 0.5}, lambda: codes(levels=2)),
+    "MultinomialNB": ("multinomial", {"alpha": 0.7}, {"alpha": 0.7}, lambda: codes(levels=9)),
+}
+
+
+@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_equals_scikit_learn(peer, weighted):
+    import sklearn.naive_bayes
+
+    leaves, ours, theirs, make = PEERS[peer]
+    X, y = make()
+    weight = np.random.default_rng(1).uniform(0.2, 2.0, len(y)) if weighted else None
+    mine = NaiveBayes(leaves=leaves, **ours).fit(X[:400], y[:400], sample_weight=None if weight is None else weight[:400])
+    other = getattr(sklearn.naive_bayes, peer.split(",")[0])(**theirs)
+    other.fit(X[:400], y[:400], sample_weight=None if weight is None else weight[:400])
+    # Both see the same 32-bit numbers, but scikit-learn keeps 32-bit sums: 1e-6 is the bar, 1e-5 what its sums allow.
+    atol = 1e-5 if X.dtype == np.float32 else 1e-6
+    np.testing.assert_allclose(mine.predict_proba(X[400:]), other.predict_proba(X[400:]), atol=atol, rtol=0)
+    np.testing.assert_array_equal(mine.classes_, other.classes_)
+
+
+FITS = {
+    "classes by name": lambda: (NaiveBayes().fit(table(), "income"), table(seed=1)),
+    "classes beside": lambda: (
+        NaiveBayes().fit(table().drop(columns="income"), table()["income"]),
+        table(seed=1).drop(columns="income"),
+    ),
+    "number by name": lambda: (NaiveBayes().fit(table(), "price"), table(seed=1)),
+    "number beside": lambda: (
+        NaiveBayes().fit(table().drop(columns="price"), table()["price"].to_numpy()),
+        table(seed=1).drop(columns="price"),
+    ),
+    "no target": lambda: (NaiveBayes().fit(table()), table(seed=1)),
+    "array": lambda: (NaiveBayes().fit(*numbers()), numbers(seed=1)[0]),
+    "array of codes": lambda: (NaiveBayes(leaves="categorical").fit(*codes()), codes(seed=1)[0]),
+}
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return {name: make() for name, make in FITS.items()}
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_samples_look_like_the_data(fitted, name):
+    model, X = fitted[name]
+    drawn = model.sample(50, random_state=0)
+    assert type(drawn) is type(X) and len(drawn) == 50
+    if isinstance(X, pd.DataFrame):
+        assert list(drawn.columns) == list(X.columns)
+        assert (drawn.dtypes == X.dtypes).all(), (drawn.dtypes, X.dtypes)
+    else:
+        assert drawn.dtype == X.dtype and drawn.shape[1] == X.shape[1]
+    assert np.isfinite(model.log_prob(drawn)).all()
+    again = model.sample(50, random_state=0)
+    assert pd.DataFrame(again).equals(pd.DataFrame(drawn))
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_row_does_not_depend_on_its_neighbours(fitted, name):
+    model, X = fitted[name]
+    X = X[:40]
+    whole = model.log_prob(X)
+    flipped = model.log_prob(X[::-1])[::-1]
+    np.testing.assert_allclose(flipped, whole, rtol=1e-9)
+    one = [model.log_prob(X[i : i + 1])[0] for i in range(5)]
+    np.testing.assert_allclose(one, whole[:5], rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["classes by name", "classes beside", "array", "array of codes"])
+def test_bayes_rule(fitted, name):
+    model, X = fitted[name]
+    X = X.drop(columns="income", errors="ignore") if isinstance(X, pd.DataFrame) else X
+    joint = np.stack([model.log_prob(X, np.full(len(X), c)) for c in model.classes_], 1)
+    np.testing.assert_allclose(logsumexp(joint, axis=1), model.log_prob(X), rtol=1e-9)
+    posterior = joint - logsumexp(joint, axis=1, keepdims=True)
+    np.testing.assert_allclose(model.predict_log_proba(X), posterior, atol=1e-8)
+    np.testing.assert_allclose(model.predict_proba(X).sum(1), 1.0)
+    np.testing.assert_array_equal(model.predict(X), model.classes_[posterior.argmax(1)])
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_save_and_load_give_the_same_answers(fitted, name, tmp_path):
+    model, X = fitted[name]
+    model.save(tmp_path / "m.safetensors")
+    back = begat.load(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(back.log_prob(X), model.log_prob(X))
+    if model.role_ != "density":
+        np.testing.assert_array_equal(back.predict(X), model.predict(X))
+    drawn = model.sample(30, random_state=3)
+    assert pd.DataFrame(back.sample(30, random_state=3)).equals(pd.DataFrame(drawn))
+    assert str(back.likelihood) == str(model.likelihood)
+
+
+def test_surprise_is_a_ratio_of_joints():
+    frame = words(columns=3)
+    model = NaiveBayes().fit(frame, "y")
+    row = frame.head(1)
+    odd = model.surprise(row)
+    for name in "abc":
+        every = pd.concat([row.assign(**{name: level}) for level in sorted(set(frame[name]))])
+        joint = model.log_prob(every)
+        at = sorted(set(frame[name])).index(row[name].iloc[0])
+        assert odd[name].iloc[0] == pytest.approx(logsumexp(joint) - joint[at], abs=1e-9)
+
+
+def test_given_equals_the_ratio_of_joints_on_a_discrete_table():
+    """Law 13, exact on the side of the density and at a false-alarm rate of 1e-6 on the side of the sampler."""
+    frame = words(columns=3, levels=3)
+    model = NaiveBayes().fit(frame, "y")
+    grid = pd.DataFrame(
+        list(itertools.product("uvw", "uvw", "uvw", "uvw")), columns=["a", "b", "c", "y"]
+    )
+    p = np.exp(model.log_prob(grid))
+    assert p.sum() == pytest.approx(1.0, abs=1e-9)
+    inside = grid["a"].eq("v") & grid["b"].isin(["u", "w"])
+    want = (p * inside) / (p * inside).sum()
+    n = 40_000
+    drawn = model.sample(n, given={"a": "v", "b": {"u", "w"}}, random_state=0)
+    got = drawn.groupby(["a", "b", "c", "y"]).size().reindex(pd.MultiIndex.from_frame(grid), fill_value=0).to_numpy()
+    assert got[~inside].sum() == 0
+    bound = 5.5 * np.sqrt(n * want * (1 - want)) + 1  # 81 cells, 5.5 deviations: 3e-6
+    assert (np.abs(got - n * want) <= bound).all()
+
+
+def test_given_a_number_moves_what_depends_on_it(fitted):
+    model, _ = fitted["classes by name"]
+    old = model.sample(2000, given={"age": (45, None)}, random_state=0)
+    assert old["age"].min() >= 45
+    assert (old["income"] == "high").mean() > 0.6
+    fixed = model.sample(20, given={"age": 40, "job": "cook"}, y="low", random_state=0)
+    assert set(fixed["age"]) == {40} and set(fixed["job"]) == {"cook"} and set(fixed["income"]) == {"low"}
+    part = pd.DataFrame({"age": [20, 60], "job": [None, "smith"]})
+    rows = model.sample(given=part, random_state=0)
+    assert list(rows["age"]) == [20, 60] and rows["job"].iloc[1] == "smith"
+
+
+@pytest.mark.parametrize(
+    ("given", "y", "message"),
+    [
+        ({"agee": 3}, None, "did you mean 'age'"),
+        ({"job": "king"}, None, "king"),
+        ({"age": 30.5}, None, ""),
+        ({"age": (50, 20)}, None, ""),
+        ({"job": set()}, None, ""),
+        ({}, "middle", "middle"),
+        ({"income": "low"}, "high", "twice"),
+    ],
+)
+def test_impossible_evidence_is_an_error(fitted, given, y, message):
+    model, _ = fitted["classes by name"]
+    with pytest.raises(EvidenceError, match=message):
+        model.sample(5, y=y, given=given)
+
+
+def test_impute_fills_what_is_missing_and_nothing_else(fitted):
+    model, X = fitted["classes by name"]
+    filled = model.impute(X, random_state=0)
+    assert not filled.isna().any().any()
+    known = X.notna()
+    assert filled.where(known).equals(X.where(known)) or ((filled == X) | ~known).all().all()
+    draws = model.impute(X, draws=3, random_state=0)
+    assert len(draws) == 3 and not draws[0].equals(draws[1])
+
+
+def test_weights_are_repetitions():
+    X, y = numbers(n=120)
+    weight = np.random.default_rng(0).integers(0, 4, len(y))
+    one = NaiveBayes(leaves="gaussian").fit(X, y, sample_weight=weight)
+    two = NaiveBayes(leaves="gaussian").fit(np.repeat(X, weight, 0), np.repeat(y, weight))
+    np.testing.assert_allclose(one.log_prob(X), two.log_prob(X), rtol=1e-9)
+
+
+ADDITIVE = ["gaussian", "histogram", "poisson", "negative_binomial", "multinomial", "categorical", "bernoulli"]
+
+
+@pytest.mark.parametrize("leaves", ADDITIVE)
+def test_parts_equal_the_whole(leaves):
+    X, y = codes(levels=2 if leaves == "bernoulli" else 6)
+    X = X.astype(float) if leaves in ("gaussian", "histogram") else X
+    whole = NaiveBayes(leaves=leaves).fit(X, y)
+    parts = NaiveBayes(leaves=leaves, schema=whole.schema_)
+    # The first call fixes edges and origins; it is given all levels, and an origin does not change the answer.
+    for rows in np.array_split(np.arange(len(y)), 4):
+        parts.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
+    tolerance = 0.2 if leaves == "histogram" else 1e-9  # its edges are those of the first rows
+    np.testing.assert_allclose(parts.log_prob(X), whole.log_prob(X), rtol=tolerance)
+
+
+def test_ten_thousand_columns_do_not_underflow():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 60)
+    X = rng.normal(size=(60, 10_000)) + 0.2 * y[:, None]
+    model = NaiveBayes(leaves="gaussian", shared_variance=True).fit(X[:40], y[:40])
+    assert np.isfinite(model.log_prob(X)).all() and np.isfinite(model.predict_log_proba(X[40:])[range(20), y[40:]]).all()
+    assert (model.predict(X[40:]) == y[40:]).mean() > 0.9
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_large_mean_loses_no_digits(dtype):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 3000)
+    X = (1e6 + rng.normal(size=(3000, 5)) + y[:, None]).astype(dtype)
+    near = (X.astype(np.float64) - 1e6).astype(np.float64)
+    far = NaiveBayes(leaves="gaussian").fit(X, y)
+    close = NaiveBayes(leaves="gaussian").fit(near, y)
+    np.testing.assert_allclose(far.log_prob(X), close.log_prob(near), atol=2e-5 if dtype == np.float32 else 1e-8)
+    np.testing.assert_allclose(far.predict_proba(X), close.predict_proba(near), atol=1e-5)
+
+
+def test_units_law():
+    """Scaling a continuous column by a shifts log_prob by -log|a|; shifting it or permuting columns changes nothing."""
+    X, y = numbers()
+    for leaves in ("gaussian", "kde", "histogram"):
+        base = NaiveBayes(leaves=leaves).fit(X, y).log_prob(X, y)
+        scaled = X * np.array([1.0, 8.0, 1.0, 1.0]) + np.array([0, 0, 64.0, 0])
+        moved = NaiveBayes(leaves=leaves).fit(scaled, y).log_prob(scaled, y)
+        np.testing.assert_allclose(moved, base - np.log(8), atol=2e-4 if leaves == "kde" else 1e-6)
+        turned = NaiveBayes(leaves=leaves).fit(X[:, ::-1], y).log_prob(X[:, ::-1], y)
+        np.testing.assert_allclose(turned, base, atol=1e-6)
+
+
+def test_linear_predictor_equals_the_log_odds():
+    frame = table().drop(columns="since")
+    model = NaiveBayes(leaves="gaussian", shared_variance=True).fit(frame, "income")
+    line = model.to_linear()
+    logits = line.design(frame) @ line.coefficient.T + line.intercept
+    odds = model.predict_log_proba(frame)
+    np.testing.assert_allclose(logits[:, 1] - logits[:, 0], odds[:, 1] - odds[:, 0], atol=1e-9)
+    slope, intercept = line.log_odds()
+    np.testing.assert_allclose(line.design(frame) @ slope[0] + intercept[0], odds[:, 1] - odds[:, 0], atol=1e-9)
+    with pytest.raises(BegatError, match="shared_variance"):
+        NaiveBayes(leaves="gaussian").fit(frame, "income").to_linear()
+
+
+def test_numeric_target():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, 2))
+    y = 3 * X[:, 0] + rng.normal(size=3000)
+    model = NaiveBayes().fit(X, y)
+    assert np.corrcoef(model.predict(X), y)[0, 1] > 0.85
+    with pytest.raises(AttributeError, match="target is a number"):
+        model.predict_proba(X)
+    grid = np.linspace(-15, 15, 1201)
+    for row in X[:3]:
+        density = np.exp(model.log_prob(np.repeat(row[None], len(grid), 0), grid) - model.log_prob(row[None]))
+        assert np.trapezoid(density, grid) == pytest.approx(1.0, abs=0.02)
+        assert np.trapezoid(density * grid, grid) == pytest.approx(model.predict(row[None])[0], abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("priors", "want"),
+    [("uniform", [1 / 3] * 3), ([0.2, 0.3, 0.5], [0.2, 0.3, 0.5]), ({2: 0.5, 0: 0.2, 1: 0.3}, [0.2, 0.3, 0.5])],
+)
+def test_priors(priors, want):
+    X, y = numbers()
+    model = NaiveBayes(priors=priors).fit(X, y)
+    drawn = model.sample(9000, return_y=True, random_state=0)[1]
+    np.testing.assert_allclose(np.bincount(drawn) / 9000, want, atol=0.03)  # 5.7 deviations
+    assert set(model.sample(7, y=1, return_y=True, random_state=0)[1]) == {1}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"leaves": "gausian"}, "did you mean 'gaussian'"),
+        ({"leaves": {"x9": "kde"}}, "x9"),
+        ({"task": "classify"}, "did you mean 'classification'"),
+        ({"missing": "drop"}, "missing"),
+        ({"alpha": -1}, "at least 0"),
+        ({"priors": [0.5, 0.2, 0.2]}, "sum to 1"),
+        ({"priors": "flat"}, "uniform"),
+    ],
+)
+def test_bad_parameters(parameters, message):
+    with pytest.raises(BegatError, match=message):
+        NaiveBayes(**parameters).fit(*numbers())
+
+
+@pytest.mark.parametrize(
+    ("fit", "message"),
+    [
+        (lambda: NaiveBayes().fit(table(), "incom"), "did you mean 'income'"),
+        (lambda: NaiveBayes().fit(table(), table()["income"].tolist()[:-1]), "one for each row"),
+        (lambda: NaiveBayes().fit(table().assign(y=[None, *["a"] * 799]), "y"), "missing"),
+        (lambda: NaiveBayes().fit(numbers()[0], np.where(np.arange(600) == 5, np.nan, 1.5)), "row 5"),
+        (lambda: NaiveBayes(task="classification").fit(table()), "requires y"),
+    ],
+)
+def test_bad_targets(fit, message):
+    with pytest.raises(DataError, match=message):
+        fit()
+
+
+def test_one_class_is_predicted_always():
+    X, _ = numbers()
+    model = NaiveBayes().fit(X, np.full(len(X), "a"))
+    assert set(model.predict(X)) == {"a"} and (model.predict_proba(X) == 1).all()
+
+
+def test_missing_values_are_outcomes_or_unknown():
+    frame = table()
+    outcome = NaiveBayes(leaves="gaussian").fit(frame, "income")
+    unknown = NaiveBayes(leaves="gaussian", missing="unknown").fit(frame, "income")
+    assert outcome.sample(2000, random_state=0)["height"].isna().mean() == pytest.approx(0.1, abs=0.04)
+    gap = frame[frame["height"].isna()].head(5)
+    without = NaiveBayes(leaves="gaussian", missing="unknown").fit(frame.drop(columns="height"), "income")
+    np.testing.assert_allclose(unknown.predict_proba(gap), without.predict_proba(gap), atol=1e-9)
+
+
+def test_threads_do_not_change_the_answer():
+    X, y = numbers()
+    before = torch.get_num_threads()
+    base = NaiveBayes().fit(X, y).log_prob(X)
+    try:
+        torch.set_num_threads(1 if before > 1 else 2)
+        np.testing.assert_allclose(NaiveBayes().fit(X, y).log_prob(X), base, rtol=1e-9)
+    finally:
+        torch.set_num_threads(before)
