@@ -200,8 +200,10 @@ def test_a_stated_kind_is_kept(values, kind: str) -> None:
     ("values", "kind", "said"),
     [
         (R.normal(size=9), "integer", "is no whole number"), (np.array([-1, 2]), "count", "smallest value is -1"),
-        (R.normal(size=99), "decimal", "grid"), (np.arange(9), "boolean", "9 levels"), (np.arange(9), "datetime", "not dates"),
-        (pd.Series(["a", "b"]), "continuous", "'a'"), (pd.Series(["12", "b"]), "count", "'b'"), ([None] * 9, "count", "missing"),
+        (R.normal(size=99), "decimal", "grid"), (np.arange(9), "boolean", "9 levels"),
+        (np.arange(9), "datetime", "not dates"),
+        (pd.Series(["a", "b"]), "continuous", "'a'"), (pd.Series(["12", "b"]), "count", "'b'"),
+        ([None] * 9, "count", "missing"),
         (pd.Series(["a", "b"]), "datetime", "format"), (pd.date_range("2020", periods=9), "category", "dates"),
         (pd.date_range("2020", periods=9), "integer", "dates"), (np.arange(9), "number", "does not exist"),
     ],

@@ -35,12 +35,12 @@ class MissingDependency(ImportError):
 
 def did_you_mean(name: object, known: Iterable[object]) -> str:
     """The closest of the known names as a question, or a short list of them: the end of a sentence, with its space."""
-    known = [str(k) for k in known]
-    folded: dict[str, str] = {k.casefold(): k for k in known}
+    names = [str(k) for k in known]
+    folded = {n.casefold(): n for n in names}
     near = get_close_matches(str(name).casefold(), list(folded), n=1, cutoff=0.6)
     if near:
         return f" (did you mean {folded[near[0]]!r}?)"
-    if not known:
+    if not names:
         return ""
-    shown = ", ".join(repr(k) for k in known[:8])
-    return f" (known: {shown}{', ...' if len(known) > 8 else ''})"
+    shown = ", ".join(repr(n) for n in names[:8])
+    return f" (known: {shown}{', ...' if len(names) > 8 else ''})"

@@ -191,7 +191,7 @@ class Schema:
     def __iter__(self):  # type: ignore[no-untyped-def]
         return iter(self.columns)
 
-    def __getitem__(self, name: str | int) -> Column:
+    def __getitem__(self, name: object) -> Column:
         for column in self.columns:
             if column.name == name:
                 return column

@@ -40,8 +40,9 @@ DATES = (
 )  # fmt: skip
 """Formats of the date itself; the first that reads every value is taken. Two digits of a year are 1969 to 2068."""
 _TIME = re.compile(
-    r"(?P<gap>[T ])\d{1,2}:\d{2}(?P<s>:\d{2})?(?P<f>\.\d{1,9})?(?P<p> ?[AaPp][Mm])?(?P<z>(?P<zg> ?)(?:Z|[+-]\d{2}:?\d{2}))?$"
-)  # noqa: E501
+    r"(?P<gap>[T ])\d{1,2}:\d{2}(?P<s>:\d{2})?(?P<f>\.\d{1,9})?(?P<p> ?[AaPp][Mm])?"
+    r"(?P<z>(?P<zg> ?)(?:Z|[+-]\d{2}:?\d{2}))?$"
+)
 
 
 @cache

@@ -188,11 +188,16 @@ class Facts:
             return Grid(offset=int(self.low)) if far else self._coarser(0, self.seen[0])
         values, counts = self.seen
         light = values[counts < self._least(6)]
-        for core in (light, values) if 0 < len(light) < len(values) else (values,):
-            found = self._grid_of(core)
-            if found is not None:
+        if SHOWN <= len(light) < len(values):
+            found = self._grid_of(light)
+            if found is not None and len(self._strangers(found)) <= MOST_ATOMS:
                 return found
-        return None
+        return self._grid_of(values)
+
+    def _strangers(self, grid: Grid) -> np.ndarray:
+        """Places in `seen` of repeated values off a grid: special codes, if the grid is the right one."""
+        values, counts = self.seen
+        return np.flatnonzero((counts >= self._least(6)) & ~to_grid(values, grid)[1])
 
     def _grid_of(self, core: np.ndarray) -> Grid | None:
         for _ in range(4):
@@ -226,7 +231,7 @@ class Facts:
         if on.all():
             return None
         off = np.unique(self.numbers[~on])
-        off = off[~np.isin(off, self.seen[0][self.seen[1] >= self._least(6)])]
+        off = off[~np.isin(off, self.seen[0][self._strangers(grid)])]
         return off if len(off) else None
 
     def _coarser(self, decimals: int, core: np.ndarray) -> Grid:
@@ -257,6 +262,8 @@ class Facts:
         if len(chosen) > MOST_ATOMS and not (self.grid is None and len(chosen) == len(values)):
             strong = counts[chosen] >= 5 * np.median(counts[chosen])
             chosen = chosen[strong][np.argsort(-counts[chosen][strong], kind="stable")[:MOST_ATOMS]]
+        if self.grid is not None and not self.integral:
+            chosen = np.union1d(chosen, self._strangers(self.grid))
         return tuple(sorted(float(v) for v in values[chosen]))
 
     def _off_grid_atoms(self, values: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -64,15 +64,16 @@ def decimals_of(values: np.ndarray) -> int | None:
     that they would all pass, nothing is shown by passing: the chance of it must be below one in a million.
     """
     eps = float(np.finfo(values.dtype).eps)
-    slack = SLACK if eps < 1e-10 else 1e-4
     values = np.abs(values.astype(np.float64, copy=False))
     largest = float(values.max(initial=0.0))
     for d in range(FINEST + 1):
         scaled = values * 10.0**d
         if largest * 10.0**d >= EXACT:
             return None
-        if (np.abs(scaled - np.rint(scaled)) <= 4 * eps * scaled + slack).all():
-            chance = np.log(np.minimum(1.0, 8 * eps * scaled[scaled > 0] + 2 * slack)).sum()
+        # Sums and differences leave a noise of the size that the largest numbers have.
+        noise = 4 * eps * np.maximum(scaled, min(largest * 10.0**d, 1.0))
+        if (np.abs(scaled - np.rint(scaled)) <= noise).all():
+            chance = np.log(np.minimum(1.0, 2 * noise[scaled > 0])).sum()
             return d if chance < np.log(1e-6) or largest == 0 else None
     return None
 

@@ -71,17 +71,17 @@ def parts(path: Path) -> Parts:
 def batches(table: Parts, size: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Every row once, in order, in batches of at most `size`; files are closed when the iterator is."""
     for index, file in enumerate(table.files):
-        wanted = [n for n in table.schema.names if columns is None or n in columns]
+        wanted = _inside(table, columns)
         with _opened(file) as part, _damage(file):
             for batch in part.iter_batches(size, columns=wanted, use_threads=False):
-                yield _common(batch, table, index, wanted, columns)
+                yield _common(batch, table, index, columns)
 
 
 def take(table: Parts, rows: np.ndarray, columns: Sequence[str] | None = None) -> pa.Table:
     """These rows in this order; only the row groups that hold them are read."""
     import pyarrow as pa
 
-    wanted = [n for n in table.schema.names if columns is None or n in columns]
+    wanted = _inside(table, columns)
     order = np.argsort(rows, kind="stable")
     ordered, pieces, start = rows[order], [], 0
     for index, file in enumerate(table.files):
@@ -94,7 +94,7 @@ def take(table: Parts, rows: np.ndarray, columns: Sequence[str] | None = None) -
                     if low < high:
                         read = part.read_row_group(group, columns=wanted, use_threads=False)
                         for batch in read.take(pa.array(ordered[low:high] - start)).combine_chunks().to_batches():
-                            pieces.append(_common(batch, table, index, wanted, columns))
+                            pieces.append(_common(batch, table, index, columns))
                     start += count
         else:
             start += inside
@@ -143,17 +143,23 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _common(
-    batch: pa.RecordBatch, table: Parts, index: int, wanted: Sequence[str], columns: Sequence[str] | None
-) -> pa.RecordBatch:
-    """The batch in the table's own types, with the columns that the folders' names stand for."""
+def _inside(table: Parts, columns: Sequence[str] | None) -> list[str]:
+    """The columns that the files themselves hold, of those that are wanted."""
+    return [n for n in table.schema.names if columns is None or n in columns]
+
+
+def _common(batch: pa.RecordBatch, table: Parts, index: int, columns: Sequence[str] | None) -> pa.RecordBatch:
+    """The batch with the columns that are wanted in their order, in the table's types, with what folders' names say."""
     import pyarrow as pa
 
     batch.validate(full=True)  # text of a damaged file may not be text
-    made = [batch.column(name).cast(table.schema.field(name).type) for name in wanted]
-    fields = [table.schema.field(name) for name in wanted]
-    for name, value in table.keys[index]:
-        if columns is None or name in columns:
-            made.append(pa.repeat(pa.scalar(value, pa.string()), batch.num_rows))
+    said = dict(table.keys[index])
+    made, fields = [], []
+    for name in table.names if columns is None else columns:
+        if name in said:
             fields.append(pa.field(name, pa.string()))
+            made.append(pa.repeat(pa.scalar(said[name], pa.string()), batch.num_rows))
+        else:
+            fields.append(table.schema.field(name))
+            made.append(batch.column(name).cast(fields[-1].type))
     return pa.RecordBatch.from_arrays(made, schema=pa.schema(fields, metadata=table.schema.metadata))

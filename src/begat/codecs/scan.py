@@ -82,6 +82,7 @@ def _sample(source: TableSource) -> pd.DataFrame:
     step, start = 1, 0
     held: list[tuple[np.ndarray, pd.DataFrame]] = []
     for chunk in source.chunks(BATCH):
+        _refuse_infinity(chunk, start)
         rows = np.arange(-start % step, len(chunk), step)
         held.append((rows + start, chunk.iloc[rows]))
         start += len(chunk)
@@ -89,3 +90,12 @@ def _sample(source: TableSource) -> pd.DataFrame:
             step *= 2
             held = [(places[keep], part[keep]) for places, part in held for keep in [places % step == 0]]
     return pd.concat([part for _, part in held], ignore_index=True)
+
+
+def _refuse_infinity(chunk: pd.DataFrame, start: int) -> None:
+    """DataError with the row of the table, which `infer` could not know of a sample."""
+    for name, values in chunk.select_dtypes("floating").items():
+        infinite = np.isinf(values.to_numpy(dtype=np.float64, na_value=np.nan))
+        if infinite.any():
+            row = start + int(np.argmax(infinite))
+            raise DataError(f"column {name!r}, row {row}: infinity; replace it by a number or a missing value")

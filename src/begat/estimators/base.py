@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Generator, Tensor
 
 from begat.codecs import frame
+from begat.codecs.levels import Missing
 from begat.codecs.table import Encoded
 from begat.core import Batch, Likelihood, Region
 from begat.errors import DataError, EvidenceError
@@ -55,7 +56,7 @@ class Generative(BaseEstimator):
     out), likelihood, n_features_in_.
     """
 
-    missing: str
+    missing: Missing
     task: str
     random_state: Seed
     schema_: Schema
@@ -213,7 +214,7 @@ class Generative(BaseEstimator):
         names = [c.name for c in (self.schema_.columns if self.named_ else self.schema_.features)]
         X = frame.as_frame(X)
         blank = np.full(len(X), np.nan)
-        columns = [frame.cells(cells.get(name, blank), name) for name in names]
+        columns = [cells.get(name, blank) for name in names]
         return _like(X, frame.build(frame.container(X), names, columns))
 
     @abstractmethod

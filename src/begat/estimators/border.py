@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 
 from begat.codecs import frame
 from begat.codecs.evidence import region
+from begat.codecs.levels import Missing
 from begat.codecs.table import Encoded, TableCodec
 from begat.core import Batch, Region
 from begat.errors import DataError, EvidenceError, did_you_mean
@@ -29,17 +30,24 @@ class Border:
     target. target: of y alone. sample: of a sampled frame, the target at its place if it is a column of X (`named`).
     """
 
+    target: TableCodec  # where there is one
+    classes: np.ndarray  # in classification
+
     def __init__(self, schema: Schema, role: Role, named: bool):
         self.schema, self.role, self.named = schema, role, named
         names = [c.name for c in schema.features]
         self.features = TableCodec(schema, names)
-        self.model = TableCodec(schema, [*names, schema.target]) if role == "regression" else self.features
-        self.target = None if schema.target is None else TableCodec(schema, [schema.target])
+        self.model = self.features
+        if schema.target is not None:
+            self.target = TableCodec(schema, [schema.target])
+            if role == "regression":
+                self.model = TableCodec(schema, [*names, schema.target])
         self.sample = TableCodec(schema, schema.names) if named else self.features
-        self.classes = classes_of(schema[schema.target]) if role == "classification" else None
+        if role == "classification":
+            self.classes = classes_of(schema[schema.target])
 
     # in -----------------------------------------------------------------------------------------------------------
-    def encode(self, X: Any, y: Any = None, *, missing: str, ignore_target: bool = False) -> Encoded:
+    def encode(self, X: Any, y: Any = None, *, missing: Missing, ignore_target: bool = False) -> Encoded:
         """X as a batch of the model; y, or the target if it is a column of X, as its cond or as one of its columns."""
         X = frame.as_frame(X)
         encoded = self.features.encode(X, missing=missing)
@@ -56,8 +64,8 @@ class Border:
         possible = encoded.possible
         if beside.possible is not None:
             possible = beside.possible if possible is None else possible & beside.possible
-        pieces = (self.features, encoded.batch), (self.target, beside.batch)
-        return Encoded(assemble(self.model, rows, *pieces), possible)
+        made = assemble(self.model, rows, (self.features, encoded.batch), (self.target, beside.batch))
+        return Encoded(made, possible)
 
     def encode_target(self, y: Any, rows: int) -> Encoded:
         """y, one value for all rows or one for each, as one encoded column without gaps."""
@@ -133,11 +141,11 @@ class Border:
     def decode(self, batch: Batch, *, generator: Generator) -> tuple[Any, np.ndarray | None]:
         """Encoded rows, their classes in cond, as the kind of frame that fit was given; and their target (n,)."""
         pieces = [(self.model, batch)]
-        if self.role == "classification":
+        if batch.cond is not None and self.role == "classification":
             codes = batch.cond.to(torch.int32)[:, None]
             pieces.append((self.target, Batch((torch.zeros(len(batch), 0).double(), codes), (None, None))))
         X = self.sample.decode(assemble(self.sample, len(batch), *pieces), generator=generator)
-        if self.role == "classification":
+        if batch.cond is not None and self.role == "classification":
             return X, self.classes[batch.cond.numpy()]
         if self.role == "density":
             return X, None

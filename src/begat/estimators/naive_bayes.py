@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from begat.codecs import frame
+from begat.codecs.levels import Missing
 from begat.codecs.table import TableCodec
 from begat.core import Batch, Region, Stats
 from begat.errors import BegatError, DataError, FileError, did_you_mean
@@ -63,7 +64,7 @@ class NaiveBayes(Generative):
         shared_variance: bool = False,
         priors: Any = None,
         task: str = "auto",
-        missing: str = "outcome",
+        missing: Missing = "outcome",
         schema: Schema | None = None,
         random_state: Seed = 0,
     ):
@@ -369,6 +370,7 @@ def _check_parts(parts: list[Part], codec: TableCodec) -> None:
     if values != list(range(widths[0])) or codes != list(range(widths[1])):
         raise FileError("its leaves do not cover the columns of its schema; the file is damaged")
     levels = codec.spec.fields[1].levels
+    assert isinstance(levels, tuple)
     for part in parts:
         leaf = part.leaf.codes if isinstance(part.leaf, Special) else part.leaf
         if part.codes and (not isinstance(leaf, Categorical) or leaf.levels != tuple(levels[i] for i in part.codes)):

@@ -61,7 +61,7 @@ def _fitted(family: type[Generative], header: Mapping[str, Any], tensors: dict[s
         if name not in family._get_param_names():
             raise FileError(f"{family.__name__} has no field {name!r}{did_you_mean(name, family._get_param_names())}")
     schema = Schema.from_dict(unpack_levels(header["schema"], tensors))
-    made, model = family(**params, schema=schema), header["model"]  # type: ignore[call-arg]
+    made, model = family(**params, schema=schema), header["model"]
     made._set_out(schema, model["role"], model["named"])
     made._restore(model, tensors)
     return made

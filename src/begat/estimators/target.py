@@ -40,6 +40,7 @@ def split(X: Any, y: Any, task: str, schema: Schema | None) -> tuple[Target, str
             raise DataError(f"{task} requires y to be passed, but the target y is None")
         return Target("density", False, None), None
     if isinstance(y, str | int | np.integer):
+        y = int(y) if isinstance(y, np.integer) else y
         names = frame.names(X)
         if y not in names:
             raise DataError(f"no column {y!r} to use as the target{did_you_mean(y, names)}")
