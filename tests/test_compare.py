@@ -232,7 +232,8 @@ def test_own_estimators_are_rows(report):
     rows = {r.name: r for r in made.rows}
     assert rows["oracle"].scores["gain"].value > 1 and rows["oracle"].relation == "<="
     detection = rows["oracle"].scores["detection"]
-    assert detection.value > 1 - 4 * detection.stderr  # fresh rows; false alarms: 1 in 16,000
+    # fresh rows; z has a spread of 1.4 at this size: false alarms 1 in 200
+    assert detection.value > 1 - 4 * detection.stderr
     assert rows["copycat"].copying and "copycat copies training rows" in " ".join(made.warnings)
     assert made.best == "oracle" and "at least" in made.verdict and "copycat copies" in made.verdict
     assert "do not compare" in rows["stranger"].scores["gain"].note
@@ -301,8 +302,18 @@ def test_containers_give_the_same_answer():
 
 
 def test_arrays_with_whole_number_classes_are_classified():
-    made = compare(SMALL[["age", "wage"]].to_numpy(), (SMALL.rich == "yes").astype(int).to_numpy(), models=ONE)
+    X, y = SMALL[["age", "wage"]].to_numpy(), (SMALL.rich == "yes").astype(int).to_numpy()
+    made = compare(X, y, models=ONE)
     assert made.plan.task == "classification" and made.score("naive Bayes", "accuracy").value > 0.6
+    number = compare(X[:45], y[:45], models=ONE, task="regression")
+    assert number.plan.task == "regression" and number.score("naive Bayes", "r2").value is not None
+
+
+def test_a_declared_class_without_rows_is_predicted_by_nobody_and_breaks_nothing():
+    levels = pd.CategoricalDtype(["yes", "no", "never"])
+    made = compare(TINY.astype({"rich": levels}), "rich", models=[*ONE, "logistic regression"])
+    for name in (*ONE, "logistic regression", "independent columns"):
+        assert made.score(name, "log_loss").finite
 
 
 def test_test_rows_groups_and_times_are_honoured():

@@ -10,7 +10,7 @@ import numpy as np
 
 from begat.codecs.cells import Cells
 from begat.codecs.dates import date_format
-from begat.codecs.grid import EXACT, SHOWN, common_step, decimals_of, to_grid
+from begat.codecs.grid import EXACT, SHOWN, common_step, decimals_of, from_grid, to_grid
 from begat.codecs.identifier import pattern_of, running
 from begat.codecs.spelling import boolean_levels, is_missing, number_format, parse
 from begat.schema import Column, Grid, Scalar, TextFormat
@@ -283,6 +283,13 @@ class Facts:
         last = np.searchsorted(values, values[heavy] + 5.5 * spacing)
         around = (total[last] - total[first] - counts[heavy]) / 10
         return heavy[counts[heavy] >= 10 * around]
+
+    def noisy(self, grid: Grid) -> bool:
+        """Whether some number of the sample is a few units in its last place from its point of the grid."""
+        values = self.seen[0][~np.isin(self.seen[0], self.atoms)]
+        return values.dtype.kind == "f" and bool(
+            (from_grid(to_grid(values, grid)[0], grid, str(values.dtype)) != values).any()
+        )
 
     def repeats(self, atom: float) -> int:
         """In how many rows a number occurs."""

@@ -70,10 +70,11 @@ def decimals_of(values: np.ndarray) -> int | None:
         scaled = values * 10.0**d
         if largest * 10.0**d >= EXACT:
             return None
-        # Sums and differences leave a noise of the size that the largest numbers have.
-        noise = 4 * eps * np.maximum(scaled, min(largest * 10.0**d, 1.0))
-        if (np.abs(scaled - np.rint(scaled)) <= noise).all():
-            chance = np.log(np.minimum(1.0, 2 * noise[scaled > 0])).sum()
+        gap = np.abs(scaled - np.rint(scaled))
+        # Differences that should be 0 may be as small as the last place of the largest number; they are few.
+        zero = (scaled > 0) & (scaled <= 4 * eps * min(largest * 10.0**d, 1.0))
+        if (zero | (gap <= 4 * eps * scaled)).all() and zero.sum() <= max(1, len(values) // 100):
+            chance = np.log(np.minimum(1.0, 8 * eps * scaled[scaled > 0])).sum()
             return d if chance < np.log(1e-6) or largest == 0 else None
     return None
 

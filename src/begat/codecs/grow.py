@@ -151,17 +151,20 @@ class Numbers(Growth):
 
     def done(self) -> Column:
         made = replace(super().done(), grid=self.grid, seen=(float(self.low), float(self.high)))
-        kind, lower, notes = made.kind, made.lower, []
+        kind, notes = made.kind, []
         if self.grid is None and kind != "continuous":
-            kind, lower = "continuous", made.lower
-            notes.append(f"continuous: some rows have more than {MOST_DECIMALS} decimals")
-        elif self.finer and self.grid is not None:
-            kind = "decimal" if self.grid.decimals and kind in ("count", "integer") else kind
-            decimals = self.grid.decimals
-            notes.append(f"some rows need {decimals} decimals" if decimals else "some rows need every whole number")
-        if lower is not None and self.floor < lower:
-            kind, lower = ("integer" if kind == "count" else kind), None
+            kind = "continuous"
+            notes.append(f"some rows have more than {MOST_DECIMALS} decimals")
+        elif self.grid is not None and self.finer:
+            kind = "decimal" if self.grid.decimals else kind
+            notes.append(
+                f"some rows need {self.grid.decimals} decimals" * bool(self.grid.decimals) or "not all in steps"
+            )
+        if kind == "count" and made.lower is not None and self.floor < made.lower:
+            kind = "integer"
             notes.append(f"some rows are below {made.lower:g}")
+        # Only counts have a bound that nobody stated.
+        lower = made.lower if kind == made.kind or made.kind != "count" else None
         return replace(made, kind=kind, lower=lower, why="; ".join([made.why, *notes]))
 
 

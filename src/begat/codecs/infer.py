@@ -207,6 +207,8 @@ def _described(made: Column, facts: Facts) -> Column:
         notes.append(f"the value {atom:g} repeats {facts.repeats(atom)} times")
     if len(made.atoms) > 3:
         notes.append(f"{len(made.atoms)} such values in all")
+    if made.kind == "decimal" and made.grid is not None and facts.noisy(made.grid):
+        notes.append("up to rounding: 0.30000000000000004 counts, and comes back, as 0.3")
     if made.tick is not None:
         notes.append(f"to the {made.tick}" + f" in {facts.cells.zone}" * bool(facts.cells.zone))
     if made.kind == "text":

@@ -70,18 +70,18 @@ def parts(path: Path) -> Parts:
 
 def batches(table: Parts, size: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Every row once, in order, in batches of at most `size`; files are closed when the iterator is."""
+    wanted, types = _inside(table, columns), _types(table, columns)
     for index, file in enumerate(table.files):
-        wanted = _inside(table, columns)
         with _opened(file) as part, _damage(file):
             for batch in part.iter_batches(size, columns=wanted, use_threads=False):
-                yield _common(batch, table, index, columns)
+                yield _common(batch, table, index, types)
 
 
 def take(table: Parts, rows: np.ndarray, columns: Sequence[str] | None = None) -> pa.Table:
     """These rows in this order; only the row groups that hold them are read."""
     import pyarrow as pa
 
-    wanted = _inside(table, columns)
+    wanted, types = _inside(table, columns), _types(table, columns)
     order = np.argsort(rows, kind="stable")
     ordered, pieces, start = rows[order], [], 0
     for index, file in enumerate(table.files):
@@ -94,13 +94,13 @@ def take(table: Parts, rows: np.ndarray, columns: Sequence[str] | None = None) -
                     if low < high:
                         read = part.read_row_group(group, columns=wanted, use_threads=False)
                         for batch in read.take(pa.array(ordered[low:high] - start)).combine_chunks().to_batches():
-                            pieces.append(_common(batch, table, index, columns))
+                            pieces.append(_common(batch, table, index, types))
                     start += count
         else:
             start += inside
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
-    return pa.Table.from_batches(pieces).take(pa.array(back))
+    return pa.Table.from_batches(pieces, types).take(pa.array(back))
 
 
 class _damage:
@@ -148,18 +148,26 @@ def _inside(table: Parts, columns: Sequence[str] | None) -> list[str]:
     return [n for n in table.schema.names if columns is None or n in columns]
 
 
-def _common(batch: pa.RecordBatch, table: Parts, index: int, columns: Sequence[str] | None) -> pa.RecordBatch:
-    """The batch with the columns that are wanted in their order, in the table's types, with what folders' names say."""
+def _types(table: Parts, columns: Sequence[str] | None) -> pa.Schema:
+    """The wanted columns in their order, with the table's types."""
+    import pyarrow as pa
+
+    said = {name: pa.field(name, pa.string()) for name, _ in table.keys[0]}
+    names = table.names if columns is None else columns
+    fields = [said.get(name) or table.schema.field(name) for name in names]
+    return pa.schema(fields, metadata=table.schema.metadata)
+
+
+def _common(batch: pa.RecordBatch, table: Parts, index: int, types: pa.Schema) -> pa.RecordBatch:
+    """The batch in these types, with what the names of its folders say."""
     import pyarrow as pa
 
     batch.validate(full=True)  # text of a damaged file may not be text
     said = dict(table.keys[index])
-    made, fields = [], []
-    for name in table.names if columns is None else columns:
-        if name in said:
-            fields.append(pa.field(name, pa.string()))
-            made.append(pa.repeat(pa.scalar(said[name], pa.string()), batch.num_rows))
-        else:
-            fields.append(table.schema.field(name))
-            made.append(batch.column(name).cast(fields[-1].type))
-    return pa.RecordBatch.from_arrays(made, schema=pa.schema(fields, metadata=table.schema.metadata))
+    made = [
+        pa.repeat(pa.scalar(said[field.name], field.type), batch.num_rows)
+        if field.name in said
+        else batch.column(field.name).cast(field.type)
+        for field in types
+    ]
+    return pa.RecordBatch.from_arrays(made, schema=types)

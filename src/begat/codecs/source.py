@@ -108,8 +108,10 @@ class ParquetSource:
         return self._out(parquet.take(self.parts, rows, self.names))
 
     def chunks(self, size: int = BATCH) -> Iterator[Any]:
+        first = 0
         for table in _pieces(parquet.batches(self.parts, min(_positive(size), BATCH), self.names), size):
-            yield self._out(table)
+            yield self._out(table, first)
+            first += table.num_rows
 
     def only(self, names: Sequence[str | int]) -> ParquetSource:
         return ParquetSource(self.path, columns=names)
@@ -117,9 +119,9 @@ class ParquetSource:
     def typed(self, schema: Schema) -> ParquetSource:
         return ParquetSource(self.path, columns=schema.names, schema=schema)
 
-    def _out(self, table: pa.Table) -> pd.DataFrame:
+    def _out(self, table: pa.Table, first: int = 0) -> pd.DataFrame:
         frame = to_frame(table, str(self.path))
-        return frame if self.schema is None else typed(frame, self.schema)
+        return frame if self.schema is None else typed(frame, self.schema, first)
 
 
 class CsvSource:
@@ -172,8 +174,10 @@ class CsvSource:
         return self._out(pa.Table.from_batches(pieces).take(pa.array(back)))
 
     def chunks(self, size: int = BATCH) -> Iterator[Any]:
+        first = 0
         for table in _pieces(self._batches(), _positive(size)):
-            yield self._out(table)
+            yield self._out(table, first)
+            first += table.num_rows
 
     def only(self, names: Sequence[str | int]) -> CsvSource:
         return CsvSource(self.path, layout=self.layout, columns=names)
@@ -184,8 +188,8 @@ class CsvSource:
     def _batches(self) -> Iterator[pa.RecordBatch]:
         return delimited.batches(self.open, self.layout, self.names)
 
-    def _out(self, table: pa.Table) -> pd.DataFrame:
-        return to_frame(table, str(self.path)) if self.schema is None else typed(table, self.schema)
+    def _out(self, table: pa.Table, first: int = 0) -> pd.DataFrame:
+        return to_frame(table, str(self.path)) if self.schema is None else typed(table, self.schema, first)
 
 
 OPENS = {

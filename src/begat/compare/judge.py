@@ -35,7 +35,7 @@ class Judge:
         self.floor: np.ndarray | None = None
         self.digest = ""
         self.names: list[str] = []
-        if table.classes:
+        if table.classes and self.target is not None:
             both = [split.train[self.target], split.held_out[self.target]]
             spelled = [[label(v) for v in s.astype(object)] for s in both]
             declared = {label(v) for v in table.schema[self.target].levels or ()}

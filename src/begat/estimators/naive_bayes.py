@@ -375,3 +375,9 @@ def _check_parts(parts: list[Part], codec: TableCodec) -> None:
         leaf = part.leaf.codes if isinstance(part.leaf, Special) else part.leaf
         if part.codes and (not isinstance(leaf, Categorical) or leaf.levels != tuple(levels[i] for i in part.codes)):
             raise FileError("a leaf has other levels than the schema; the file is damaged")
+        rest = part.leaf.remainder if isinstance(part.leaf, Special) else part.leaf
+        by_value = {s.value: s.column for s in codec.slots if s.value is not None}
+        for end, side in enumerate(("lower", "upper")):
+            stated = tuple(by_value[i].limits[end] for i in part.values)
+            if part.values and getattr(rest, side, stated) != stated:
+                raise FileError(f"a leaf has other {side} bounds than the schema; the file is damaged")

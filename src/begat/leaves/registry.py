@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from begat.errors import FileError, did_you_mean
@@ -26,6 +26,30 @@ LEAVES: Mapping[str, type[Leaf]] = {
     )
 }  # fmt: skip
 """Every leaf that a model file may name."""
+
+
+def _anything(value: Any) -> bool:
+    return True
+
+
+def _whole(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**53
+
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, tuple) and all(type(v) in (int, float) and v == v for v in value)
+
+
+_CHECKS: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("columns", "states", "bins", "cap", "points", "ticks_per_day"), _whole),
+    **dict.fromkeys(("lower", "upper"), _numbers),
+    **dict.fromkeys(("grid", "exact", "shared"), lambda v: type(v) is bool),
+    "origin": lambda v: type(v) is int and abs(v) < 2**62,
+    "levels": lambda v: isinstance(v, tuple) and all(map(_whole, v)),
+    "alpha": lambda v: (_numbers(v) and all(a >= 0 for a in v)) or (type(v) in (int, float) and v >= 0),
+    "var_smoothing": lambda v: type(v) in (int, float) and v >= 0,
+}
+"""What a keyword of a file must be; what a leaf makes of it is the leaf's own business."""
 
 
 def describe(leaf: Leaf) -> dict[str, Any]:
@@ -54,6 +78,9 @@ def build(description: Mapping[str, Any]) -> Leaf:
     if not isinstance(name, str) or name not in LEAVES:
         raise FileError(f"no leaf {name!r}{did_you_mean(name, LEAVES)}")
     keywords = {k: _restored(v) for k, v in description.items() if k != "leaf"}
+    for key, value in keywords.items():
+        if not _CHECKS.get(key, _anything)(value):
+            raise FileError(f"the leaf {name} cannot be made as described: {key} is {str(value)[:40]}")
     try:
         return LEAVES[name](**keywords)
     except (TypeError, ValueError) as error:
