@@ -66,8 +66,8 @@ def compare(name: str, X: np.ndarray, y: np.ndarray, ours: NaiveBayes, theirs: o
 def main(rows: int = 1_000_000, repeats: int = 5) -> None:
     rng = np.random.default_rng(0)
     y = rng.integers(0, 10, rows)
-    print(f"{rows:,} rows, one thread, median of {repeats}; scikit-learn {sklearn.__version__}, torch {torch.__version__}, "
-          f"{platform.processor() or platform.machine()}")
+    versions = f"scikit-learn {sklearn.__version__}, torch {torch.__version__}, {platform.machine()}"
+    print(f"{rows:,} rows, one thread, median of {repeats}; {versions}")
     X = rng.standard_normal((rows, 50), dtype=np.float32) + 0.3 * rng.standard_normal((10, 50), dtype=np.float32)[y]
     compare("GaussianNB", X, y, NaiveBayes(leaves="gaussian", var_smoothing=0), GaussianNB(var_smoothing=0), repeats)
     shift = rng.integers(0, 3, (10, 20))

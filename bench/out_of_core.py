@@ -62,7 +62,8 @@ def main(rows: int = 5_000_000, kind: str = "parquet") -> None:
         path = Path(folder) / f"table.{kind}"
         start = time.perf_counter()
         write(path, rows)
-        print(f"{rows:,} x 20 as {kind}: {path.stat().st_size / 2**20:.0f} MB, written in {time.perf_counter() - start:.0f} s")
+        size = path.stat().st_size / 2**20
+        print(f"{rows:,} x 20 as {kind}: {size:.0f} MB, written in {time.perf_counter() - start:.0f} s", flush=True)
         subprocess.run([sys.executable, "-c", FIT, str(path), kind], check=True)
 
 

@@ -151,7 +151,7 @@ def classified(n: int = 2000, seed: int = 4) -> tuple[np.ndarray, np.ndarray]:
 def test_class_figures_are_scikit_learns():
     y, p = classified()
     assert classification.accuracy(y, p.argmax(1)).value == pytest.approx(peer.accuracy_score(y, p.argmax(1)))
-    assert classification.log_loss(y, p).value == pytest.approx(peer.log_loss(y, p))
+    assert classification.log_loss(y, np.log(p)).value == pytest.approx(peer.log_loss(y, p))
     rare = classification.rare_precision(y, p)
     assert (y == 2).mean() < 0.1 and rare.value == pytest.approx(peer.average_precision_score(y == 2, p[:, 2]))
     rounded = np.round(p[:, 2], 1)  # rows of equal score enter together
@@ -175,9 +175,11 @@ def test_calibration_error_is_small_for_a_calibrated_prediction_and_right_for_a_
 
 
 def test_a_class_under_probability_zero_is_infinite_and_said():
-    y, p = np.array([0, 1, 1]), np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    got = classification.log_loss(y, p)
+    y, log_p = np.array([0, 1, 1]), np.array([[0.0, -np.inf], [0.0, -np.inf], [-np.inf, 0.0]])
+    got = classification.log_loss(y, log_p)
     assert got.value == math.inf and "1 of 3" in got.note
+    far = classification.log_loss(y, np.where(np.isinf(log_p), -2000.0, log_p))  # beyond what a probability can hold
+    assert far.value == pytest.approx(2000 / 3)
 
 
 def test_number_figures_are_scikit_learns_and_their_errors_the_bootstraps():

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_naive_bayes import table
 
 import begat
 from begat import recipe
 from begat.errors import BegatError, FileError
-from test_naive_bayes import table
 
 ODD = [None, True, -1, 0, 3, 2**40, 10**15, 1.5, -1e300, "", "x", "inf", "Gaussian", [], [1], [-1], {}, {"x": 1}, [[]]]
 MUTATIONS = 1500

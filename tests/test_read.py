@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -112,6 +113,35 @@ def test_types_survive(tmp_path: Path, ending: str) -> None:
     assert again["word"].isna().tolist() == [False, True, True]  # an empty word stands for a missing one
 
 
+FOREIGN: dict[str, tuple[pa.Array, str, list[object]]] = {
+    "booleans": (pa.array([True, None]), "boolean", [True, pd.NA]),
+    "integers": (pa.array([1, None]), "float64", [1.0, None]),
+    "large integers": (pa.array([2**60 + 1, None]), "Int64", [2**60 + 1, pd.NA]),
+    "half floats": (pa.array(np.array([0.5, 2], np.float16)), "float32", [0.5, 2.0]),
+    "decimals": (pa.array([1, None]).cast(pa.decimal128(21, 2)), "float64", [1.0, None]),
+    "days": (pa.array([0, None], pa.date32()), "datetime64[ms]", [pd.Timestamp(0), pd.NaT]),
+    "times": (pa.array([3_600, None], pa.time32("s")), "str", ["01:00:00.000", None]),
+    "nothing": (pa.array([None, None], pa.null()), "str", [None, None]),
+    "categories": (pa.array(["x", None]).dictionary_encode(), "category", ["x", None]),
+    "large text": (pa.array(["x", None], pa.large_string()), "str", ["x", None]),
+}
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_parquet_of_other_programs(tmp_path: Path, case: str) -> None:
+    column, dtype, cells = FOREIGN[case]
+    pq.write_table(pa.table({"a": column, "row": [1, 2]}), tmp_path / "t.parquet")
+    found = read(tmp_path / "t.parquet").frame["a"]
+    assert str(found.dtype) == dtype
+    assert [None if pd.isna(v) else v for v in found] == [None if pd.isna(v) else v for v in cells]
+
+
+def test_an_index_without_a_name_is_no_column(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": [1, 2]}, index=[5, 7])
+    frame.to_parquet(tmp_path / "t.parquet")
+    pd.testing.assert_frame_equal(read(tmp_path / "t.parquet").frame, pd.DataFrame({"a": [1, 2]}))
+
+
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "cp1252", "latin-1"]
 
 
@@ -207,6 +237,15 @@ def test_parts_of_a_folder(tmp_path: Path) -> None:
     ]
 
 
+def test_excel_errors_are_missing_cells(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in ([None, None], ["a", "b"], [1, "#DIV/0!"], [None, None], [2.5, "x"]):
+        book.active.append(row)
+    book.save(tmp_path / "t.xlsx")
+    frame = read(tmp_path / "t.xlsx").frame
+    assert frame["a"].tolist() == [1.0, 2.5] and frame["b"].isna().tolist() == [True, False]
+
+
 def test_excel_sheets(tmp_path: Path) -> None:
     path = tmp_path / "book.xlsx"
     with pd.ExcelWriter(path) as book:
@@ -246,6 +285,12 @@ def parquet_bytes(**columns: object) -> bytes:
     return out.getvalue()
 
 
+def invalid_text() -> pa.Array:
+    """What Arrow itself would not make: a string array over bytes that are not UTF-8."""
+    offsets = pa.array([0, 2], pa.int32()).buffers()[1]
+    return pa.StringArray.from_buffers(1, offsets, pa.py_buffer(b"\xff\xfe"))
+
+
 NOISE = np.random.default_rng(1).bytes(4000)
 DAMAGED_UTF8 = "n;ü\n" + "äöüß;é\n" * 4
 BAD: dict[str, tuple[str, bytes, type[BegatError], str]] = {
@@ -277,6 +322,7 @@ BAD: dict[str, tuple[str, bytes, type[BegatError], str]] = {
     "no rows": ("t.parquet", parquet_bytes(a=pa.array([], pa.int64())), DataError, "but no rows"),
     "lists": ("t.parquet", parquet_bytes(a=[[1], [2]]), DataError, r"list.*drop=\['a'\]"),
     "infinity": ("t.parquet", parquet_bytes(a=[1.0, np.inf]), DataError, "infinity"),
+    "bytes as text": ("t.parquet", parquet_bytes(a=invalid_text()), FileError, "damaged Parquet.*UTF8"),
     "not Feather": ("t.feather", CSV, FileError, "not a readable Feather"),
     "not JSON": ("t.json", b"a,b\n1,2", FileError, "not JSON"),
     "deep JSON": ("t.json", b"[" * 100_000, FileError, "not JSON"),

@@ -25,6 +25,10 @@ FEW_VALUES = 100
 """Numbers off every grid that have at most so many values, each seen ten times on average, are all special codes."""
 REPEATED = 0.005
 """The least share of the rows that makes a value a special code."""
+REPEATED_AT_ENDS = 0.001
+"""The same for the smallest and the largest value of a grid."""
+BEYOND = 3
+"""Off a grid, a special code occurs at least so many times as often as the most frequent other number."""
 COARSE = 4
 """Numbers of at most this many decimals are always a grid."""
 FINE = 100_000
@@ -267,17 +271,24 @@ class Facts:
         return tuple(sorted(float(v) for v in values[chosen]))
 
     def _off_grid_atoms(self, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Those that occur three times as often as any number that is none."""
         if len(values) <= FEW_VALUES and counts.sum() >= 10 * len(values):
             return np.arange(len(values))
-        return np.flatnonzero(counts >= max(self._least(6), 5 * float(np.median(counts))))
+        order = np.argsort(-counts, kind="stable")[: MOST_ATOMS + 1]
+        gaps = np.flatnonzero(counts[order[:-1]] >= BEYOND * counts[order[1:]])
+        chosen = order[: gaps[-1] + 1] if len(gaps) else order[:0]
+        return np.sort(chosen[counts[chosen] >= self._least(6)])
 
     def _grid_atoms(self, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """Ten times the mean of the five points on either side."""
+        """Those that occur ten times as often as the five points on either side do on average."""
         assert self.grid is not None
         spacing = self.grid.multiple / 10.0**self.grid.decimals
         if (float(self.high) - float(self.low)) / spacing <= FEW_POINTS:
             return np.zeros(0, dtype=np.int64)
-        heavy = np.flatnonzero(counts >= self._least(10))
+        least = np.full(len(values), self._least(10))
+        if len(values) > 1:  # a cap or a sentinel, at an end, may be rarer
+            least[[0, -1]] = max(10, int(REPEATED_AT_ENDS * counts.sum()))
+        heavy = np.flatnonzero(counts >= least)
         total = np.concatenate([[0], np.cumsum(counts)])
         first = np.searchsorted(values, values[heavy] - 5.5 * spacing)
         last = np.searchsorted(values, values[heavy] + 5.5 * spacing)

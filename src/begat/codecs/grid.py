@@ -71,9 +71,10 @@ def decimals_of(values: np.ndarray) -> int | None:
         if largest * 10.0**d >= EXACT:
             return None
         gap = np.abs(scaled - np.rint(scaled))
-        # Differences that should be 0 may be as small as the last place of the largest number; they are few.
-        zero = (scaled > 0) & (scaled <= 4 * eps * min(largest * 10.0**d, 1.0))
-        if (zero | (gap <= 4 * eps * scaled)).all() and zero.sum() <= max(1, len(values) // 100):
+        # Sums are as wrong as the last place of their largest number. Few of them should be 0 and are not.
+        noise = min(4 * eps * largest * 10.0**d, SLACK)
+        zero = (gap > 4 * eps * scaled) & (scaled < 0.5)
+        if (gap <= np.maximum(4 * eps * scaled, noise)).all() and zero.sum() <= max(1, len(values) // 100):
             chance = np.log(np.minimum(1.0, 8 * eps * scaled[scaled > 0])).sum()
             return d if chance < np.log(1e-6) or largest == 0 else None
     return None

@@ -157,9 +157,7 @@ class Numbers(Growth):
             notes.append(f"some rows have more than {MOST_DECIMALS} decimals")
         elif self.grid is not None and self.finer:
             kind = "decimal" if self.grid.decimals else kind
-            notes.append(
-                f"some rows need {self.grid.decimals} decimals" * bool(self.grid.decimals) or "not all in steps"
-            )
+            notes.append(f"some rows lie between, in steps of {self.grid.multiple / 10**self.grid.decimals:g}")
         if kind == "count" and made.lower is not None and self.floor < made.lower:
             kind = "integer"
             notes.append(f"some rows are below {made.lower:g}")

@@ -19,7 +19,8 @@ from begat.errors import DataError, SchemaError, did_you_mean
 from begat.schema import CODED, KINDS, Column, Grid, Schema, TextFormat
 
 WEEK = 7
-ROWS_AT_ONCE = 4096
+DENSE = 1000
+ROWS_AT_ONCE = 512
 
 
 def infer(
@@ -104,7 +105,7 @@ def _filled(kind: str, facts: Facts, array: bool) -> Column:
     text = TextFormat(missing=facts.token) if facts.token else None
     made = Column(name=name, kind=kind, dtype=dtype, missing=missing, text=text)  # type: ignore[arg-type]
     if kind in CODED:
-        return replace(made, levels=_levels(kind, facts))
+        return replace(made, levels=_levels(kind, facts, array))
     if kind == "text":
         return made
     if kind == "identifier":
@@ -144,7 +145,7 @@ def _off(kind: str, facts: Facts) -> str:
     return "its numbers do not lie on a grid of at most 9 decimals"
 
 
-def _levels(kind: str, facts: Facts) -> tuple[Any, ...]:
+def _levels(kind: str, facts: Facts, array: bool) -> tuple[Any, ...]:
     if facts.rows == 0 and not facts.cells.categorical:
         return ()
     if facts.cells.family == "dates":
@@ -156,6 +157,9 @@ def _levels(kind: str, facts: Facts) -> tuple[Any, ...]:
             kind_of = facts.numbers.dtype.type
             if facts.low == facts.high or facts.binary:
                 return kind_of(0).item(), kind_of(1).item()
+    if array and facts.numbers is not None and facts.integral and facts.high - facts.low < DENSE:
+        # The whole numbers of an array number its levels, from 0; one that no row has is a level all the same.
+        return tuple(range(min(0, int(facts.low)), int(facts.high) + 1))
     levels = facts.levels() if facts.cells.family != "numbers" or facts.numbers is not None else ()
     if kind == "boolean" and len(levels) > 2:
         raise SchemaError(f"column {facts.name!r} cannot be boolean: it has {len(levels)} levels; state it as category")
@@ -231,12 +235,13 @@ def _ends(X: Any, names: tuple[str | int, ...]) -> dict[int, Ends]:
     if view.flags.f_contiguous:
         pairs = [(c.min(), c.max()) for c in view.T]
     else:
-        low, high = view[0].copy(), view[0].copy()
-        for start in range(0, len(view), ROWS_AT_ONCE):
+        # Extremes of whole pieces, row by row, and of their rows at the end: two streams through memory.
+        low, high = view[:ROWS_AT_ONCE].copy(), view[:ROWS_AT_ONCE].copy()
+        for start in range(ROWS_AT_ONCE, len(view), ROWS_AT_ONCE):
             piece = view[start : start + ROWS_AT_ONCE]
-            np.minimum(low, piece.min(axis=0), out=low)
-            np.maximum(high, piece.max(axis=0), out=high)
-        pairs = list(zip(low, high, strict=True))
+            np.minimum(low[: len(piece)], piece, out=low[: len(piece)])
+            np.maximum(high[: len(piece)], piece, out=high[: len(piece)])
+        pairs = list(zip(low.min(axis=0), high.max(axis=0), strict=True))
     return {i: Ends(a.item(), b.item()) for i, (a, b) in enumerate(pairs)}
 
 

@@ -62,8 +62,6 @@ def read(
         raise DataError(f"the target {target!r} is also in drop; remove it from one of them")
     frame, name = _raw(path, asked)
     frame = frame.set_axis([str(n) for n in frame.columns], axis=1)
-    if target is not None and target not in frame.columns:
-        raise DataError(f"the target {target!r} is not a column of {name}{did_you_mean(target, frame.columns)}")
     if len(frame) == 0:
         raise DataError(f"{name} has columns but no rows")
     frame = frame.iloc[:rows]

@@ -13,7 +13,7 @@ from begat.codecs.infer import infer
 from begat.codecs.source import BATCH, FrameSource, TableSource, open_source
 from begat.codecs.typed import is_text, natural, natural_dtype
 from begat.errors import DataError, did_you_mean
-from begat.schema import Column, Schema
+from begat.schema import Schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,26 +53,22 @@ def scan(
     while todo:
         growths = {n: growth(grown[n]) for n in todo}
         for chunk in source.only(todo).chunks(BATCH):
-            for name, column in growths.items():
-                column.add(chunk[name])
-        failed = [n for n, column in growths.items() if column.failed is not None]
+            for name, grows in growths.items():
+                grows.add(chunk[name])
+        failed = [n for n, grows in growths.items() if grows.failed is not None]
         for name in failed:
             if name in kinds or (schema is not None and name in schema.names):
                 raise DataError(str(growths[name].failed))
-        grown.update({n: column.done() for n, column in growths.items() if n not in failed})
+        grown.update({n: grows.done() for n, grows in growths.items() if n not in failed})
         if failed:
-            words = infer(sample[failed], kinds=dict.fromkeys(failed, "category"))
-            grown.update({c.name: replace(c, why="numbers in the sample, words in other rows") for c in words})
+            for column in infer(sample[failed], kinds=dict.fromkeys(failed, "category")):
+                text = None if column.text is None else replace(column.text, read=True)
+                why = "numbers or dates in the sample, words in other rows"
+                grown[column.name] = replace(column, text=text, why=why)
         todo = failed
-    return replace(found, columns=tuple(_settled(c, is_text(sample[c.name])) for c in grown.values()))
-
-
-def _settled(column: Column, text: bool) -> Column:
-    """With the dtype that the source's chunks have: whole numbers with missing cells are floats."""
-    if text:
-        return replace(column, dtype=natural_dtype(column))
-    whole = column.dtype.startswith(("int", "uint"))
-    return replace(column, dtype="float64") if whole and column.missing else column
+    # Text becomes what the widened kind needs; other columns keep the dtype that the chunks have.
+    columns = (replace(c, dtype=natural_dtype(c)) if is_text(sample[c.name]) else c for c in grown.values())
+    return replace(found, columns=tuple(columns))
 
 
 def _sample(source: TableSource) -> pd.DataFrame:

@@ -64,6 +64,7 @@ class TableCodec:
         self.spec = Spec((Field((values,), None), Field((len(codes),), tuple(codes))))
         numbers = [s.column for s in slots if s.value is not None]
         single = bool(numbers) and all(c.kind == "continuous" and c.dtype in ("float32", "Float32") for c in numbers)
+        self.first = _consecutive([s.column for s in slots])
         self.dtype = np.dtype(np.float32 if single else np.float64)
 
     # in -----------------------------------------------------------------------------------------------------------
@@ -78,6 +79,8 @@ class TableCodec:
         X = frame.as_frame(X)
         places = self._places(X)
         plain = self._plain(X, places)
+        if plain is None:
+            plain = self._numbered(X, places)
         if plain is not None:
             return plain
         X = frame.by_columns(X)
@@ -152,6 +155,29 @@ class TableCodec:
             )
         return Encoded(Batch((values, codes), (known, None)), None)
 
+    def _numbered(self, X: Any, places: list[int]) -> Encoded | None:
+        """One block of integers whose levels are consecutive whole numbers, as codes; None if X is not, or has others."""
+        if self.first is None:
+            return None
+        view = frame.block(X, places)
+        if view is None or view.dtype not in (np.int64, np.int32, np.int16, np.int8, np.uint8) or not len(view):
+            return None
+        if min(view.strides) <= 0:
+            return None
+        cells, first = _shared(view), torch.from_numpy(self.first)
+        low, high = cells[:PIECE].clone(), cells[:PIECE].clone()
+        for start in range(PIECE, len(cells), PIECE):
+            piece = cells[start : start + PIECE]
+            torch.minimum(low[: len(piece)], piece, out=low[: len(piece)])
+            torch.maximum(high[: len(piece)], piece, out=high[: len(piece)])
+        last = first + torch.tensor([len(s.column.levels or ()) - 1 for s in self.slots])
+        if (low.amin(0) < first).any() or (high.amax(0) > last).any():
+            return None
+        codes = cells.to(torch.int32, copy=True)
+        if bool(first.any()):
+            codes -= first.to(torch.int32)
+        return Encoded(Batch((torch.empty((len(codes), 0), dtype=torch.float64), codes), (None, None)), None)
+
     # out ----------------------------------------------------------------------------------------------------------
     def decode(
         self,
@@ -177,6 +203,20 @@ class TableCodec:
             value = None if slot.value is None else values[:, slot.value]
             made.append(decode_column(column, value, None if slot.code is None else codes[:, slot.code]))
         return frame.build(container or self.schema.container, self.names, made)
+
+
+PIECE = 512
+
+
+def _consecutive(columns: Sequence[Column]) -> np.ndarray | None:
+    """The first level of each column, if all columns are coded and their levels consecutive whole numbers; or None."""
+    first = []
+    for column in columns:
+        levels = column.levels if column.coded else None
+        if not levels or any(type(v) is not int for v in levels) or levels != tuple(range(levels[0], levels[-1] + 1)):
+            return None
+        first.append(levels[0])
+    return np.array(first) if first else None
 
 
 def _shared(view: np.ndarray) -> Tensor:

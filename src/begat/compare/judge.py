@@ -147,21 +147,21 @@ class Judge:
             predicted = [label(v) for v in np.asarray(model.predict(asked), dtype=object)]
             hits = np.array([self.names[t] for t in self.truth], dtype=object) == np.array(predicted, dtype=object)
             return {"accuracy": classification.accuracy(hits, np.ones(len(hits), dtype=bool))}
-        given = np.asarray(model.predict_proba(asked), dtype=np.float64)
-        proba = np.zeros((len(asked), len(self.names)))
+        given = classification.log_probabilities(model, asked)
+        log_proba = np.full((len(asked), len(self.names)), -np.inf)
         for k, name in enumerate(model.classes_):
             if label(name) not in self.names:
                 raise DataError(f"it predicts a class {name!r} that the target does not have")
-            proba[:, self.names.index(label(name))] = given[:, k]
-        if not np.isfinite(proba).all() or not np.allclose(proba.sum(1), 1, atol=1e-4):
-            raise DataError("its probabilities are not finite or do not sum to one")
-        return self._probabilities(proba)
+            log_proba[:, self.names.index(label(name))] = given[:, k]
+        if not np.allclose(np.exp(log_proba).sum(1), 1, atol=1e-4):
+            raise DataError("its probabilities do not sum to one")
+        return self._probabilities(log_proba)
 
-    def _probabilities(self, proba: np.ndarray) -> dict[str, Score]:
-        truth = self.truth
+    def _probabilities(self, log_proba: np.ndarray) -> dict[str, Score]:
+        truth, proba = self.truth, np.exp(log_proba)
         return {
-            "accuracy": classification.accuracy(truth, proba.argmax(1)),
-            "log_loss": classification.log_loss(truth, proba),
+            "accuracy": classification.accuracy(truth, log_proba.argmax(1)),
+            "log_loss": classification.log_loss(truth, log_proba),
             "calibration": classification.calibration_error(truth, proba),
             "auc": classification.area(truth, proba),
             "rare": classification.rare_precision(truth, proba, seed=self.plan.seed),
@@ -179,7 +179,7 @@ class Judge:
         """What the floor predicts: the target's distribution, whatever the other columns say."""
         if self.table.classes:
             prior = np.bincount(self.learnt, minlength=len(self.names)) + 1.0
-            return self._probabilities(np.tile(prior / prior.sum(), (len(self.truth), 1)))
+            return self._probabilities(np.tile(np.log(prior / prior.sum()), (len(self.truth), 1)))
         if self.table.role == "regression":
             return self._numbers(np.full(len(self.split.held_out), np.nanmean(numbers(self.split.train[self.target]))))
         return {}

@@ -18,6 +18,7 @@ from begat.compare.table import Table, table
 from begat.compare.twins import Twin
 from begat.errors import DataError
 from begat.estimators import NaiveBayes
+from begat.metrics.classification import log_probabilities
 from begat.metrics.columns import label
 from begat.random import mixed
 from begat.schema import Schema
@@ -25,8 +26,8 @@ from begat.schema import Schema
 if TYPE_CHECKING:
     import pandas as pd
 
-LARGEST, HELD_OUT = 20_000, 10_000
-"""Default sizes end here; at most this many rows are held out."""
+SMALLEST, LARGEST, HELD_OUT = 10, 20_000, 10_000
+"""Default sizes begin and end here; at most this many rows are held out."""
 SETTLED = 2.0
 """Standard errors by which two curves must differ at a size for one to be called the better there."""
 Metric = Literal["accuracy", "log_loss"]
@@ -36,7 +37,8 @@ UNITS = {"accuracy": "share of rows", "log_loss": "nats per row"}
 
 @dataclass(frozen=True, eq=False)
 class LearningCurve:
-    """accuracy, log_loss: by model, (sizes, repeats) figures on the same held-out rows; NaN where a fit failed.
+    """accuracy, log_loss: by model, (sizes, repeats) figures on the same held-out rows; NaN where a fit failed,
+    infinite where a class that happened was given probability zero.
 
     sizes: numbers of training rows. held_out: number of rows judged by. failures: what could not be fitted.
     """
@@ -145,6 +147,9 @@ class LearningCurve:
                 axis.annotate(f"{_rounded(at):,} rows", (at, 1), xycoords=("data", "axes fraction"), xytext=(4, -10),
                               textcoords="offset points", fontsize=8, color="#666666")  # fmt: skip
             axis.set_xscale("log")
+            tall = table.loc[table.metric == metric, "mean"].dropna()
+            if metric == "log_loss" and len(tall) and tall.max() > 20 * tall.min() > 0:
+                axis.set_yscale("log")
             axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
             axis.xaxis.set_minor_formatter(NullFormatter())
             title = {"accuracy": "Accuracy", "log_loss": "Log-loss, nats per row"}[metric]
@@ -180,7 +185,7 @@ def learning_curve(
 
     A fifth of the rows (at most 10,000) is held out. Each repeat shuffles the training rows anew; its sizes are nested,
     each has at least one row of every class, both models learn from the same rows. Logistic regression sees one-hot
-    levels, standardised numbers and indicators of missing ones. sizes: numbers of rows, default about ten from 30 to
+    levels, standardised numbers and indicators of missing ones. sizes: numbers of rows, default about ten from 10 to
     20,000 or all. models: mapping of name to unfitted estimators instead of the two; the first and the last are
     compared. The errors are those of the mean over repeats: of the training rows' draw, not of the held-out rows'.
 
@@ -210,10 +215,12 @@ def learning_curve(
                 try:
                     model = make()
                     model.fit(rows[names], rows[known.target])
-                    p = np.asarray(model.predict_proba(held[names]), dtype=np.float64)
+                    log_p = log_probabilities(model, held[names])
                     classes = np.array([label(c) for c in model.classes_], dtype=object)
-                    found["accuracy"][name][s, r] = float((classes[p.argmax(1)] == truth).mean())
-                    found["log_loss"][name][s, r] = _log_loss(p, classes, truth)
+                    found["accuracy"][name][s, r] = float((classes[log_p.argmax(1)] == truth).mean())
+                    found["log_loss"][name][s, r] = loss = _log_loss(log_p, classes, truth)
+                    if loss == math.inf:
+                        failures[f"{name} on {size:,} rows gives a class that happened probability zero"] = None
                 except Exception as error:
                     failures[f"{name} on {size:,} rows: {type(error).__name__}: {error}".splitlines()[0]] = None
             if progress is not None:
@@ -236,7 +243,7 @@ def _sizes(sizes: Iterable[int] | None, most: int, classes: int) -> tuple[int, .
     least = max(2, classes)
     if sizes is None:
         top = min(most, LARGEST)
-        start = min(max(30, 2 * classes), top)
+        start = min(max(SMALLEST, 2 * classes), top)
         count = max(2, min(10, 1 + round(3 * math.log10(top / start)))) if top > start else 1
         return tuple(sorted({round(v) for v in np.geomspace(start, top, count)}))
     made = sorted({int(s) for s in sizes})
@@ -252,19 +259,18 @@ def _order(classes: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     return np.concatenate([order[first], np.delete(order, first)])
 
 
-def _log_loss(p: np.ndarray, classes: np.ndarray, truth: np.ndarray) -> float:
-    right = np.zeros(len(truth))
+def _log_loss(log_p: np.ndarray, classes: np.ndarray, truth: np.ndarray) -> float:
+    right = np.full(len(truth), -math.inf)
     for k, name in enumerate(classes):
-        right[truth == name] = p[truth == name, k]
-    if (right <= 0).any():
-        raise DataError(f"{int((right <= 0).sum())} held-out rows have a class of probability zero")
-    return float(-np.log(right).mean())
+        right[truth == name] = log_p[truth == name, k]
+    return float(-right.mean())
 
 
 def _mean(values: np.ndarray) -> tuple[float, float, int]:
-    there = values[np.isfinite(values)]
-    if not len(there):
-        return math.nan, math.nan, 0
+    """Mean, standard error and number of the repeats that were fitted; NaN where one of them is infinite."""
+    there = values[~np.isnan(values)]
+    if not len(there) or np.isinf(there).any():
+        return math.nan, math.nan, len(there)
     error = float(np.std(there, ddof=1) / math.sqrt(len(there))) if len(there) > 1 else math.nan
     return float(there.mean()), error, len(there)
 

@@ -62,19 +62,21 @@ def table(
 
     if isinstance(X, Data):
         y = X.schema.target if y is None else y
-        schema = X.schema if schema is None and not kinds and not drop else schema
+        schema = X.schema if schema is None else schema
         X = X.frame
     schema = Schema.from_dict(schema) if isinstance(schema, dict) else schema
-    y = schema.target if y is None and schema is not None else y
+    kinds, drop = dict(kinds or {}), [*drop, *([group] if group is not None else [])]
+    if schema is not None:  # what is said here is newer than the schema
+        kept = [n for n in schema.names if n not in kinds and n not in drop]
+        y = schema.target if y is None else y
+        schema = schema.only(kept) if kept else None
     raw = border.as_frame(X)
     goal, target = target_of(raw, y, task, schema)
     frame = as_pandas(raw)
     if target is not None and target not in frame.columns:
-        frame = frame.assign(**{str(target): np.asarray(y)}).rename(columns={str(target): target})
-        if hasattr(y, "to_numpy"):
-            frame[target] = _series(y).to_numpy() if not isinstance(y, pd.Series) else y.reset_index(drop=True)
+        frame[target] = _series(goal.values)
     given = None if test is None else _test(test, frame, target)
-    notes, drop = [], [*drop, *([group] if group is not None else [])]
+    notes = []
     for name in drop:
         if name not in frame.columns:
             raise DataError(f"no column {name!r} to leave out{did_you_mean(name, frame.columns)}")
@@ -86,9 +88,7 @@ def table(
         given, notes_of = _with_target(given, target, "test rows")
         notes += notes_of
     every = frame if given is None else pd.concat([frame, given], ignore_index=True)
-    schema = _schema(
-        raw, every, given is None and len(every) == len(raw), schema, dict(kinds or {}), drop, target, goal.role
-    )
+    schema = _schema(raw, every, given is None and len(every) == len(raw), schema, kinds, drop, target, goal.role)
     for column in schema:
         if not column.scored:
             notes.append(f"column {column.name!r} ({column.kind}) is in no figure")
@@ -113,6 +113,8 @@ def as_pandas(X: Any) -> pd.DataFrame:
 def _series(values: Any) -> pd.Series:
     import pandas as pd
 
+    if isinstance(values, pd.Series):
+        return values.reset_index(drop=True)
     return values.to_pandas() if hasattr(values, "to_pandas") else pd.Series(np.asarray(values))
 
 
@@ -120,7 +122,7 @@ def _test(test: Any, frame: pd.DataFrame, target: str | int | None) -> pd.DataFr
     if isinstance(test, Data):
         test = test.frame
     if isinstance(test, tuple) and len(test) == 2:
-        rows, goal = as_pandas(test[0]), _series(test[1]).reset_index(drop=True)
+        rows, goal = as_pandas(test[0]), _series(test[1])
         if len(rows) != len(goal):
             raise DataError(f"the test's y has {len(goal)} values for {len(rows)} rows")
         rows[target] = goal

@@ -15,7 +15,7 @@ from begat.codecs.levels import Missing
 from begat.codecs.table import Encoded, TableCodec
 from begat.core import Batch, Region
 from begat.errors import DataError, EvidenceError, did_you_mean
-from begat.estimators.rows import assemble, partial
+from begat.estimators.rows import assemble, partial, single
 from begat.estimators.target import Role, classes_of
 from begat.schema import Schema
 
@@ -73,7 +73,7 @@ class Border:
             y = [y] * rows
         if len(y) != rows:
             raise DataError(f"y has {len(y)} values for {rows} rows; give one for each row, or one for all")
-        encoded = self.target.encode({self.schema.target: y}, missing="unknown")
+        encoded = single(self.target, y)
         known = encoded.batch.known[1 if self.target.slots[0].code is not None else 0]
         if known is not None:
             row = int((~known[:, 0]).nonzero()[0, 0])

@@ -200,7 +200,7 @@ class NaiveBayes(Generative):
         numbers = self.border_.numbers(batch)
         if not hasattr(self, "edges_"):
             self.edges_ = target.quantiles(numbers, min(MOST_BINS, max(2, round(len(numbers) ** (1 / 3)))))
-        return batch, torch.bucketize(numbers, self.edges_, right=True)
+        return batch, torch.bucketize(numbers.contiguous(), self.edges_, right=True)
 
     def _begin(self, data: Batch, state: Tensor, rows: int) -> None:
         """Choose the leaves and fix what their statistics are relative to."""

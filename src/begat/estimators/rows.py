@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from begat.codecs import frame
-from begat.codecs.table import TableCodec
+from begat.codecs.column import encode_column
+from begat.codecs.table import Encoded, TableCodec
 from begat.core import Batch
 from begat.errors import EvidenceError
 
@@ -30,6 +32,23 @@ def assemble(codec: TableCodec, rows: int, *pieces: tuple[TableCodec, Batch]) ->
                     x[field][:, mine] = batch.x[field][:, theirs].to(x[field].dtype)
                     known[field][:, mine] = True if mask is None else mask[:, theirs]
     return Batch(x, tuple(None if bool(k.all()) else k for k in known), cond=pieces[0][1].cond if pieces else None)
+
+
+def single(codec: TableCodec, cells: Any) -> Encoded:
+    """The cells of a codec's only column as rows; a missing one is unknown."""
+    slot = codec.slots[0]
+    made = encode_column(slot.column, cells, "unknown")
+    rows = len(made.codes if made.values is None else made.values)  # type: ignore[arg-type]
+    values, known_values = _column(made.values if slot.value is not None else None, made.known_values, rows)
+    codes, known_codes = _column(made.codes if slot.code is not None else None, made.known_codes, rows)
+    possible = None if made.possible is None else torch.from_numpy(made.possible)
+    return Encoded(Batch((values, codes), (known_values, known_codes)), possible)
+
+
+def _column(x: Any, mask: Any, rows: int) -> tuple[Tensor, Tensor | None]:
+    if x is None:
+        return torch.zeros(rows, 0), None
+    return torch.from_numpy(x)[:, None], None if mask is None else torch.from_numpy(mask)[:, None]
 
 
 def partial(codec: TableCodec, X: Any) -> Batch:

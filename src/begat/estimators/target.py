@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from begat.codecs import frame
-from begat.codecs.infer import infer
+from begat.codecs.column import encode_column
+from begat.codecs.infer import infer, infer_column
 from begat.errors import BegatError, DataError, did_you_mean
 from begat.schema import CODED, Column, Schema
 
@@ -44,7 +45,8 @@ def split(X: Any, y: Any, task: str, schema: Schema | None) -> tuple[Target, str
         names = frame.names(X)
         if y not in names:
             raise DataError(f"no column {y!r} to use as the target{did_you_mean(y, names)}")
-        return Target(_role(X, y, task, schema), True, frame.column(X, names.index(y))), y
+        cells = frame.column(X, names.index(y))
+        return Target(_role(cells, y, task, schema), True, cells), y
     values = _array(y)
     if len(values) != frame.length(X):
         raise DataError(f"y has {len(values)} values but X has {frame.length(X)} rows; give one for each row")
@@ -53,8 +55,7 @@ def split(X: Any, y: Any, task: str, schema: Schema | None) -> tuple[Target, str
     name = name if isinstance(name, str | int) and name not in taken else "y"
     while name in taken:
         name = f"{name}_"
-    beside = {name: values}
-    return Target(_role(beside, name, task, schema), False, values), name
+    return Target(_role(values, name, task, schema), False, values), name
 
 
 def _array(y: Any) -> Any:
@@ -80,25 +81,30 @@ def _array(y: Any) -> Any:
     return values
 
 
-def _role(table: Any, name: str | int, task: str, schema: Schema | None) -> Role:
+def _role(cells: Any, name: str | int, task: str, schema: Schema | None) -> Role:
     if task in ("classification", "regression"):
         return task  # type: ignore[return-value]
     if schema is not None and name in schema.names and schema[name].complete:
         return "classification" if schema[name].kind in CODED else "regression"
-    values = frame.column(table, frame.names(table).index(name))
-    column = infer({name: values}).columns[0]
+    column = infer_column(name, cells, target=True)
     if column.kind in CODED:
         return "classification"
-    if column.kind == "identifier" or column.kind == "text":
+    if column.kind in ("identifier", "text"):
         raise DataError(f"the target {name!r} is {column.kind} ({column.why}); choose another, or make it a category")
     if column.kind == "datetime":
         raise DataError(f"the target {name!r} holds dates; give a category or a number")
-    numbers = np.asarray(values, dtype=float)
-    numbers = numbers[np.isfinite(numbers)]
-    distinct = len(np.unique(numbers))
-    whole = bool((numbers == np.rint(numbers)).all())
-    few = distinct <= FEW or (distinct <= 200 and len(numbers) >= 20 * distinct)
-    return "classification" if whole and few else "regression"
+    return "classification" if column.kind in ("count", "integer") and _few(column, cells) else "regression"
+
+
+def _few(column: Column, cells: Any) -> bool:
+    """Whether whole numbers are so few that they are classes."""
+    if column.seen is not None and np.ptp(column.encoded(np.array(column.seen))) < FEW:
+        return True
+    made = encode_column(column, cells, "unknown")
+    assert made.values is not None
+    numbers = made.values if made.known_values is None else made.values[made.known_values]
+    distinct = len(np.unique(numbers)) + len(column.atoms)
+    return distinct <= FEW or (distinct <= 10 * FEW and len(numbers) >= FEW * distinct)
 
 
 def schema_of(
@@ -116,7 +122,7 @@ def schema_of(
                     f"X lacks the column {column.name!r} that the schema names{did_you_mean(column.name, here)}"
                 )
         if not kept:
-            raise DataError(f"the schema names no column of X ({did_you_mean('', here).strip(' ()')})")
+            raise DataError(f"the schema names no column of X{did_you_mean('', here)}")
         schema = infer(
             X,
             kinds={n: k for n, k in kinds.items() if n in kept},
@@ -127,10 +133,9 @@ def schema_of(
     if name is None:
         return schema
     if not wanted.named:
-        known = given[name] if given is not None and name in given.names else None
-        part = None if known is None or name in kinds else Schema((known,))
-        beside = infer({name: wanted.values}, kinds={n: k for n, k in kinds.items() if n == name}, schema=part)
-        schema = replace(schema, columns=(*schema.columns, beside.columns[0]))
+        known = given[name] if given is not None and name in given.names and name not in kinds else None
+        beside = infer_column(name, wanted.values, kind=kinds.get(name), given=known, target=True)
+        schema = replace(schema, columns=(*schema.columns, beside))
     column = schema[name]
     if classes is not None and wanted.role == "classification":
         column = replace(column, levels=tuple(np.asarray(classes).tolist()))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from begat.core import Batch, Stats
 
-ROWS = 8192
+ROWS = 4096
 """Rows of one piece: small enough to stay in the cache, large enough that Python does not matter."""
 S = TypeVar("S", bound=Sequence[Stats])
 

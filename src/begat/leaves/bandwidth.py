@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from begat.leaves.kernels import Kernels
-from begat.maths.points import Points
+from begat.maths.points import PerGroup, Points
 
 RULES = ("silverman", "scott", "likelihood")
 IQR_OF_NORMAL = 1.3489795003921634
@@ -19,7 +18,7 @@ TINY = 1e-300
 """Bandwidths and sizes are at least this."""
 
 
-def silverman(points: Points, *, robust: bool = True) -> Tensor:
+def silverman(points: Points, *, robust: bool = True) -> PerGroup:
     """0.9 min(deviation, IQR / 1.349) W^(-1/5) for each group -> (S,); 0 where all points are equal, or none.
 
     W is the weight of the group, a number of repetitions (Points.as_repetitions). Silverman, "Density estimation"
@@ -36,7 +35,7 @@ def silverman(points: Points, *, robust: bool = True) -> Tensor:
     return size * total.clamp(min=1.0) ** -0.2
 
 
-def deviation(points: Points) -> Tensor:
+def deviation(points: Points) -> PerGroup:
     """sqrt(sum w (x - mean)^2 / (W - 1)) -> (S,); 0 where the group has one distinct point, or W <= 1."""
     total = points.sums(points.weight)
     some = (points.counts > 1) & (total > 1)
@@ -56,7 +55,7 @@ def deviation(points: Points) -> Tensor:
     return torch.where(some, width * variance.clamp(min=0.0).sqrt(), 0.0)
 
 
-def leave_one_out(kernels: Kernels) -> Tensor:
+def leave_one_out(kernels: Kernels) -> PerGroup:
     """The multiple of the bandwidth, among FACTORS, under which the points predict each other best -> (S,).
 
     sum_i w_i log p_-i(x_i), p_-i = (W p(x_i) - K_i(x_i)) / (W - 1), for each group. A term is not taken below

@@ -25,12 +25,16 @@ Observed = Int[Tensor, " n"]
 State = Observed | Float[Tensor, "k n"]
 Weight = Float[Tensor, " n"] | None
 Scores = Float[Tensor, "d k n"]
+Picked = Float[Tensor, "_ k n"]
 Sums = Float[Tensor, "k n"]
 Drawn = Shaped[Tensor, " n"]
 PerState = Float[Tensor, " k"]
 Moments = Float[Tensor, "d k"]
-Points = Float[Tensor, " m"]
+At = Float[Tensor, " m"]
 Tails = tuple[Float[Tensor, "k m"], Float[Tensor, "k m"]]
+PerColumn = Float[Tensor, " d"]
+ByColumn = Float[Tensor, "d n"]
+MaskByColumn = Bool[Tensor, "d n"] | None
 
 
 class Leaf(nn.Module, ABC):

@@ -7,10 +7,23 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float, Shaped
 from torch import Generator, Tensor, nn
 
 from begat.core import Region, Stats
-from begat.leaves.base import Known, Leaf
+from begat.leaves.base import (
+    Block,
+    Drawn,
+    Leaf,
+    Mask,
+    Moments,
+    Observed,
+    PerState,
+    Scores,
+    State,
+    Sums,
+    Weight,
+)
 from begat.leaves.histogram import Histogram
 from begat.leaves.special import join, part
 
@@ -18,6 +31,8 @@ MONDAYS = 3
 """Days from the Monday before it to 1970-01-01, a Thursday."""
 Point = tuple[int, ...]
 """(week, weekday) or (week, weekday, time of day) of one tick; Monday is 0."""
+Part = Float[Tensor, "*shape"]
+"""One part of the date of each tick, in the shape of the ticks."""
 
 
 class Calendar(Leaf):
@@ -76,7 +91,7 @@ class Calendar(Leaf):
         return [(name, leaf) for name, leaf in self.parts.items() if isinstance(leaf, Histogram)]
 
     # ticks and dates ----------------------------------------------------------------------------------------------
-    def _split(self, x: Tensor) -> list[Tensor]:
+    def _split(self, x: Shaped[Tensor, "*shape"]) -> list[Part]:
         """Week, weekday and (if a day has several ticks) time of day of each tick, in float64."""
         tick = x.double().floor() + (self.origin + MONDAYS * self.ticks_per_day)
         day = (tick / self.ticks_per_day).floor()
@@ -84,7 +99,7 @@ class Calendar(Leaf):
         week = (day / 7).floor()
         return [week, day - 7 * week] + [time] * (self.ticks_per_day > 1)
 
-    def _tick(self, parts: Sequence[Tensor]) -> Tensor:
+    def _tick(self, parts: Sequence[Part]) -> Part:
         """The inverse of `_split`."""
         day = 7 * parts[0] + parts[1] - MONDAYS
         return day * self.ticks_per_day + (parts[2] if len(parts) > 2 else 0.0) - self.origin
@@ -96,11 +111,11 @@ class Calendar(Leaf):
         return float(self._point(bound)[0]) if math.isfinite(bound) else bound
 
     # learning -----------------------------------------------------------------------------------------------------
-    def start(self, x: Tensor, state: Tensor, weight: Tensor | None = None, known: Known = None) -> None:
+    def start(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> None:
         for (_, leaf), cells in zip(self._leaves(), self._split(x), strict=True):
             leaf.start(cells, state, weight, known)
 
-    def statistics(self, x: Tensor, state: Tensor, weight: Tensor | None = None, known: Known = None) -> Stats:
+    def statistics(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> Stats:
         return join(
             {
                 name: leaf.statistics(cells, state, weight, known)
@@ -113,7 +128,7 @@ class Calendar(Leaf):
             leaf.maximise(part(stats, name))
 
     # asking -------------------------------------------------------------------------------------------------------
-    def log_prob(self, x: Tensor, known: Known = None) -> Tensor:
+    def log_prob(self, x: Block, known: Mask = None) -> Scores:
         cells = self._split(x)
         out = torch.stack([leaf.log_prob(c, known) for (_, leaf), c in zip(self._leaves(), cells, strict=True)]).sum(0)
         whole, outside = self._log_whole(), self._outside(x)
@@ -121,7 +136,7 @@ class Calendar(Leaf):
         out = out.masked_fill(outside.T[:, None], -torch.inf) if outside.any() else out
         return out if known is None else out.masked_fill(~known.T[:, None], 0.0)
 
-    def joint(self, x: Tensor, known: Known = None) -> Tensor:
+    def joint(self, x: Block, known: Mask = None) -> Sums:
         cells = self._split(x)
         out = torch.stack([leaf.joint(c, known) for (_, leaf), c in zip(self._leaves(), cells, strict=True)]).sum(0)
         whole, outside = self._log_whole().T, self._outside(x)
@@ -129,11 +144,11 @@ class Calendar(Leaf):
             return (out - whole.sum(1, keepdim=True)).masked_fill(outside.any(1), -torch.inf)
         return (out - whole @ known.T.double()).masked_fill((outside & known).any(1), -torch.inf)
 
-    def _outside(self, x: Tensor) -> Tensor:
+    def _outside(self, x: Block) -> Bool[Tensor, "n d"]:
         lower, upper = torch.tensor([self.lower, self.upper], dtype=torch.float64).reshape(2, self.columns)
         return (x < lower) | (x > upper)
 
-    def _log_whole(self) -> Tensor:
+    def _log_whole(self) -> Moments:
         """log Z -> (D, K): the mass between the stated bounds, which may begin and end within a week."""
         out = torch.zeros(self.columns, self.states, dtype=torch.float64)
         for d, bounds in enumerate(zip(self.lower, self.upper, strict=True)):
@@ -141,7 +156,7 @@ class Calendar(Leaf):
                 out[d] = self._between(d, 0, *self._limits(d, Region()))
         return out
 
-    def sample(self, state: Tensor, *, generator: Generator) -> Tensor:
+    def sample(self, state: Observed, *, generator: Generator) -> Block:
         drawn = self._tick([leaf.sample(state, generator=generator) for _, leaf in self._leaves()])
         for d, bounds in enumerate(zip(self.lower, self.upper, strict=True)):
             if any(map(math.isfinite, bounds)):
@@ -149,10 +164,10 @@ class Calendar(Leaf):
         return drawn
 
     # ranges of dates: part of a first week, whole weeks, part of a last week; likewise the days and times in them ----
-    def log_mass(self, column: int, region: Region) -> Tensor:
+    def log_mass(self, column: int, region: Region) -> PerState:
         return self._between(column, 0, *self._limits(column, region)) - self._log_whole()[column]
 
-    def sample_in(self, column: int, region: Region, state: Tensor, *, generator: Generator) -> Tensor:
+    def sample_in(self, column: int, region: Region, state: Observed, *, generator: Generator) -> Drawn:
         first, last = self._limits(column, region)
         return self._tick(self._draw(column, 0, first, last, state.long(), generator))
 
@@ -185,7 +200,7 @@ class Calendar(Leaf):
             high -= 1
         return [*pieces, (Region(low, high), None, None)] if low <= high else pieces
 
-    def _between(self, column: int, level: int, first: Point | None, last: Point | None) -> Tensor:
+    def _between(self, column: int, level: int, first: Point | None, last: Point | None) -> PerState:
         """log P(first <= (part `level`, the parts after it) <= last | k) -> (K,)."""
         leaf = self._leaves()[level][1]
         masses = [torch.full((self.states,), -torch.inf, dtype=torch.float64)]
@@ -195,8 +210,8 @@ class Calendar(Leaf):
         return torch.logsumexp(torch.stack(masses), 0)
 
     def _draw(
-        self, column: int, level: int, first: Point | None, last: Point | None, state: Tensor, generator: Generator
-    ) -> list[Tensor]:
+        self, column: int, level: int, first: Point | None, last: Point | None, state: Observed, generator: Generator
+    ) -> list[Drawn]:
         """Draws (n,) of part `level` and of the parts after it between first and last."""
         leaf, deeper = self._leaves()[level][1], len(self.sizes) - level
         pieces = self._pieces(level, first, last)
@@ -222,6 +237,6 @@ class Calendar(Leaf):
                     target[rows] = drawn
         return out
 
-    def mean(self) -> Tensor:
+    def mean(self) -> Moments:
         """E[t | k], taking first and last week of stated bounds as whole."""
         return self._tick([leaf.mean() for _, leaf in self._leaves()])

@@ -6,11 +6,15 @@ import math
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Generator, Tensor
 from torch.nn.functional import embedding_bag
 
 from begat.core import Region, Stats
 from begat.leaves.base import Block, Drawn, Leaf, Mask, Moments, Observed, PerState, Scores, State, Sums, Weight, spread
+
+Codes = Int[Tensor, "n d"]
+Table = Float[Tensor, "levels k"]
 
 
 class Categorical(Leaf):
@@ -33,8 +37,8 @@ class Categorical(Leaf):
         self.register_buffer("first", starts[:-1].to(torch.int32), persistent=False)
         self.register_buffer("log_p", None)
 
-    first: Tensor
-    log_p: Tensor
+    first: Int[Tensor, " d"]
+    log_p: Table
 
     def config(self) -> dict[str, Any]:
         return {"columns": self.columns, "states": self.states, "levels": self.levels, "alpha": self.alpha}
@@ -44,18 +48,21 @@ class Categorical(Leaf):
 
     def statistics(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> Stats:
         """Counts of each level under each state, (sum L, K), in float64."""
-        rows = x.long() + self.first
+        # 32-bit cell numbers wherever they suffice: five times faster than 64-bit ones.
+        size = (self.total + 1) * self.states
+        kind = torch.int32 if size < 2**31 else torch.int64
+        rows = x.to(kind) + self.first.to(kind)
         if known is not None:
-            rows = torch.where(known, rows, self.total)
+            rows = rows.masked_fill(~known, self.total)
         if state.is_floating_point():
             share = spread(state, self.states, weight, torch.float64).T.contiguous()
             counts = torch.zeros(self.total + 1, self.states, dtype=torch.float64)
             for column in rows.T:
                 counts.index_add_(0, column, share)
             return {"counts": counts[: self.total]}
-        cells = (rows * self.states + state.long()[:, None]).reshape(-1)
+        cells = rows.mul_(self.states).add_(state.to(kind)[:, None])
         each = None if weight is None else weight.double()[:, None].expand(-1, self.columns).reshape(-1)
-        counts = torch.bincount(cells, each, minlength=(self.total + 1) * self.states).double()
+        counts = torch.bincount(cells.reshape(-1), each, minlength=size).double()
         return {"counts": counts.reshape(-1, self.states)[: self.total]}
 
     def maximise(self, stats: Stats) -> None:
@@ -89,7 +96,7 @@ class Categorical(Leaf):
         rows, table = self._rows(x, known)
         return table[rows.long()].permute(1, 2, 0)
 
-    def _rows(self, x: Block, known: Mask) -> tuple[Tensor, Tensor]:
+    def _rows(self, x: Block, known: Mask) -> tuple[Codes, Table]:
         """Each cell's row of the table; unknown cells have a row of zeros below it."""
         rows = x.to(torch.int32) + self.first
         if known is None:
@@ -100,7 +107,7 @@ class Categorical(Leaf):
         every = [self._draw(table, state, generator) for table in self.log_p.split(self.levels)]
         return torch.stack(every, 1) if every else torch.empty(len(state), 0, dtype=torch.long)
 
-    def _draw(self, log_p: Tensor, state: Tensor, generator: Generator) -> Tensor:
+    def _draw(self, log_p: Table, state: Observed, generator: Generator) -> Int[Tensor, " n"]:
         """One code for each state from the table (L, K) by inverting its cumulative sums."""
         cdf = torch.softmax(log_p, 0).cumsum(0)
         # All states share one sorted axis: the cumulative sums of state k are moved up by k.
@@ -110,7 +117,7 @@ class Categorical(Leaf):
         code = flat - state.long() * len(log_p)
         return code.clamp(0, len(log_p) - 1)
 
-    def table(self, column: int) -> Tensor:
+    def table(self, column: int) -> Table:
         """log p of one column, (L_d, K)."""
         first = int(self.first[column])
         return self.log_p[first : first + self.levels[column]]

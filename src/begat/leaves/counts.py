@@ -7,11 +7,30 @@ from abc import abstractmethod
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Generator, Tensor
 
 from begat.core import Region, Stats
 from begat.leaves import lookup
-from begat.leaves.base import Known, Leaf, spread
+from begat.leaves.base import (
+    At,
+    Block,
+    ByColumn,
+    Drawn,
+    Leaf,
+    Mask,
+    MaskByColumn,
+    Moments,
+    Observed,
+    PerColumn,
+    PerState,
+    Scores,
+    State,
+    Sums,
+    Tails,
+    Weight,
+    spread,
+)
 from begat.leaves.categorical import Categorical
 from begat.leaves.inverse import log_mass_by_tails, sample_by_tails
 
@@ -46,11 +65,11 @@ class _Counts(Leaf):
         self.register_buffer("last", torch.tensor(self.upper, dtype=torch.float64) - first, persistent=False)
         self.register_buffer("rate", None)
 
-    first: Tensor
-    last: Tensor
-    rate: Tensor
+    first: PerColumn
+    last: PerColumn
+    rate: Moments
 
-    def _count(self, x: Tensor, known: Known) -> tuple[Tensor, Tensor | None]:
+    def _count(self, x: Block, known: Mask) -> tuple[ByColumn, MaskByColumn]:
         """k = x - lower -> (D, n) with 0 where it is unknown or outside, and the known cells that are outside."""
         k = x.T.double() - self.first[:, None]
         outside = (k < 0) | (k > self.last[:, None])
@@ -58,7 +77,7 @@ class _Counts(Leaf):
             k, outside = torch.where(known.T, k, 0.0), outside & known.T
         return (k.masked_fill(outside, 0.0), outside) if outside.any() else (k, None)
 
-    def sample(self, state: Tensor, *, generator: Generator) -> Tensor:
+    def sample(self, state: Observed, *, generator: Generator) -> Block:
         state = state.long()
         drawn = self.first + self._draw(state, generator)
         for d in (self.last.isfinite()).nonzero()[:, 0].tolist():
@@ -66,14 +85,14 @@ class _Counts(Leaf):
         return drawn
 
     @abstractmethod
-    def _draw(self, state: Tensor, generator: Generator) -> Tensor:
+    def _draw(self, state: Observed, generator: Generator) -> Block:
         """k for each state, (n, D), ignoring upper bounds."""
 
     @abstractmethod
-    def _cdf(self, column: int, k: Tensor) -> tuple[Tensor, Tensor]:
+    def _cdf(self, column: int, k: At) -> Tails:
         """P(K <= k) and P(K > k) -> (K, m) each for whole k >= 0, ignoring the upper bound."""
 
-    def tails(self, column: int, x: Tensor) -> tuple[Tensor, Tensor]:
+    def tails(self, column: int, x: At) -> Tails:
         """P(X <= x | k) and P(X > x | k) -> (K, m) each."""
         last = self.last[column]
         k = torch.minimum(x.double().floor() - self.first[column], last)
@@ -83,16 +102,14 @@ class _Counts(Leaf):
             below, above = below / within, (above - beyond).clamp(min=0.0) / within
         return torch.where(k < 0, 0.0, below), torch.where(k < 0, 1.0, above)
 
-    def _log_whole(self) -> Tensor:
+    def _log_whole(self) -> Moments:
         """log P(K <= upper | k) -> (D, K), what the stated upper bounds leave of each law."""
         out = torch.zeros(self.columns, self.states, dtype=torch.float64)
         for d in self.last.isfinite().nonzero()[:, 0].tolist():
             out[d] = self._cdf(d, self.last[d, None])[0][:, 0].log()
         return out
 
-    def _seen(
-        self, x: Tensor, state: Tensor, weight: Tensor | None, known: Known
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _seen(self, x: Block, state: State, weight: Weight, known: Mask) -> tuple[Sums, Block, Mask]:
         """The rows' weights under each state (K, n), k (n, D), and the cells that count: known and within bounds."""
         k, outside = self._count(x, known)
         if outside is not None:
@@ -100,20 +117,20 @@ class _Counts(Leaf):
         return spread(state, self.states, weight, torch.float64), k.T, known
 
     @staticmethod
-    def _weight(share: Tensor, seen: Tensor | None, columns: int) -> Tensor:
+    def _weight(share: Sums, seen: Mask, columns: int) -> Moments:
         """The weight of each column's cells under each state, (D, K)."""
         return share.sum(1).expand(columns, -1).clone() if seen is None else (share @ seen.double()).T
 
-    def _smoothed_rate(self, weight: Tensor, total: Tensor) -> Tensor:
+    def _smoothed_rate(self, weight: Moments, total: Moments) -> Moments:
         """(sum k + alpha m) / (N_k + alpha), with m = (sum k + 1/2) / (N + 1) over all states: never 0."""
         pooled = (total.sum(1, keepdim=True) + 0.5) / (weight.sum(1, keepdim=True) + 1)
         pull = max(self.alpha, 1e-10)
         return (total + pull * pooled) / (weight + pull)
 
-    def log_mass(self, column: int, region: Region) -> Tensor:
+    def log_mass(self, column: int, region: Region) -> PerState:
         return log_mass_by_tails(self, column, region)
 
-    def sample_in(self, column: int, region: Region, state: Tensor, *, generator: Generator) -> Tensor:
+    def sample_in(self, column: int, region: Region, state: Observed, *, generator: Generator) -> Drawn:
         return sample_by_tails(self, column, region, state, generator)
 
 
@@ -135,7 +152,7 @@ class Poisson(_Counts):
     def layout(self) -> dict[str, tuple[int, ...]]:
         return {"rate": (self.columns, self.states)}
 
-    def statistics(self, x: Tensor, state: Tensor, weight: Tensor | None = None, known: Known = None) -> Stats:
+    def statistics(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> Stats:
         """Weight and sum of counts, each (D, K)."""
         share, k, seen = self._seen(x, state, weight, known)
         return {"weight": self._weight(share, seen, self.columns), "total": (share @ k).T}
@@ -143,29 +160,29 @@ class Poisson(_Counts):
     def maximise(self, stats: Stats) -> None:
         self.rate = self._smoothed_rate(stats["weight"], stats["total"])
 
-    def log_prob(self, x: Tensor, known: Known = None) -> Tensor:
+    def log_prob(self, x: Block, known: Mask = None) -> Scores:
         k, outside = self._count(x, known)
         rate = self.rate[:, :, None]
         out = k[:, None] * rate.log() - rate - torch.lgamma(k + 1)[:, None] - self._log_whole()[:, :, None]
         out = out if known is None else out.masked_fill(~known.T[:, None], 0.0)
         return out if outside is None else out.masked_fill(outside[:, None], -torch.inf)
 
-    def joint(self, x: Tensor, known: Known = None) -> Tensor:
+    def joint(self, x: Block, known: Mask = None) -> Sums:
         k, outside = self._count(x, known)
         constant = -(self.rate + self._log_whole()).T
         constant = constant.sum(1, keepdim=True) if known is None else constant @ known.T.double()
         out = torch.addmm(constant - torch.lgamma(k + 1).sum(0), self.rate.log().T, k)
         return out if outside is None else out.masked_fill(outside.any(0), -torch.inf)
 
-    def _draw(self, state: Tensor, generator: Generator) -> Tensor:
+    def _draw(self, state: Observed, generator: Generator) -> Block:
         return torch.poisson(self.rate[:, state].T.contiguous(), generator=generator)
 
-    def _cdf(self, column: int, k: Tensor) -> tuple[Tensor, Tensor]:
+    def _cdf(self, column: int, k: At) -> Tails:
         rate = self.rate[column, :, None].expand(-1, len(k))
         after = (k + 1).expand_as(rate)
         return torch.special.gammaincc(after, rate), torch.special.gammainc(after, rate)
 
-    def mean(self) -> Tensor:
+    def mean(self) -> Moments:
         """E[x | k] = lower + rate P(K <= upper - 1) / P(K <= upper)."""
         out = self.rate.clone()
         for d in self.last.isfinite().nonzero()[:, 0].tolist():
@@ -203,7 +220,7 @@ class NegativeBinomial(_Counts):
         self.cap = cap
         self.register_buffer("dispersion", None)
 
-    dispersion: Tensor
+    dispersion: Moments
 
     def config(self) -> dict[str, Any]:
         return {
@@ -215,7 +232,7 @@ class NegativeBinomial(_Counts):
         return {"rate": (self.columns, self.states), "dispersion": (self.columns, self.states)}
 
     # learning -----------------------------------------------------------------------------------------------------
-    def statistics(self, x: Tensor, state: Tensor, weight: Tensor | None = None, known: Known = None) -> Stats:
+    def statistics(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> Stats:
         """Weight, sum and sum of squares of counts (D, K), and their tally (D (cap + 2), K): the last is above cap."""
         share, k, seen = self._seen(x, state, weight, known)
         tally = Categorical(self.columns, self.states, levels=(self.cap + 2,) * self.columns)
@@ -243,8 +260,8 @@ class NegativeBinomial(_Counts):
         self.dispersion = torch.where((excess > 0) & (size < LARGEST_SIZE), 1 / size, 0.0)
 
     # asking -------------------------------------------------------------------------------------------------------
-    def _log_mass(self, k: Tensor) -> Tensor:
-        """log P(k) -> (D, K, m) for counts (D, m); -inf outside the bounds."""
+    def _log_mass(self, k: ByColumn) -> Scores:
+        """log P(k) -> (D, K, n) for counts (D, n); -inf outside the bounds."""
         outside = (k < 0) | (k > self.last[:, None])
         k, rate, dispersion = k.masked_fill(outside, 0.0)[:, None], self.rate[:, :, None], self.dispersion[:, :, None]
         size = torch.where(dispersion > 0, 1 / dispersion, 1.0)
@@ -253,24 +270,24 @@ class NegativeBinomial(_Counts):
         out = torch.where(dispersion > 0, spreading, -rate) + k * rate.log() - torch.lgamma(k + 1)
         return (out - self._log_whole()[:, :, None]).masked_fill(outside[:, None], -torch.inf)
 
-    def log_prob(self, x: Tensor, known: Known = None) -> Tensor:
+    def log_prob(self, x: Block, known: Mask = None) -> Scores:
         return lookup.cells(self._log_mass, x.T.double() - self.first[:, None], None if known is None else known.T)
 
-    def joint(self, x: Tensor, known: Known = None) -> Tensor:
+    def joint(self, x: Block, known: Mask = None) -> Sums:
         return lookup.sums(self._log_mass, x.T.double() - self.first[:, None], None if known is None else known.T)
 
-    def _draw(self, state: Tensor, generator: Generator) -> Tensor:
+    def _draw(self, state: Observed, generator: Generator) -> Block:
         """A Poisson whose rate is Gamma distributed with shape r and mean `rate`."""
         rate, dispersion = self.rate[:, state].T, self.dispersion[:, state].T
         size = torch.where(dispersion > 0, 1 / dispersion, 1.0)
         factor = torch._standard_gamma(size, generator=generator) / size
         return torch.poisson(rate * torch.where(dispersion > 0, factor, 1.0), generator=generator)
 
-    def _cdf(self, column: int, k: Tensor) -> tuple[Tensor, Tensor]:
+    def _cdf(self, column: int, k: At) -> Tails:
         rate, dispersion = self.rate[column, :, None], self.dispersion[column, :, None]
         return _tails(k, rate, torch.where(dispersion > 0, 1 / dispersion, torch.inf))
 
-    def mean(self) -> Tensor:
+    def mean(self) -> Moments:
         """E[x | k] = lower + rate P(J <= upper - 1 | r + 1) / P(J <= upper | r), r + 1 at the same odds."""
         out = self.rate.clone()
         for d in self.last.isfinite().nonzero()[:, 0].tolist():
@@ -283,7 +300,7 @@ class NegativeBinomial(_Counts):
         return self.first[:, None] + out
 
 
-def _tails(k: Tensor, rate: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+def _tails(k: At, rate: Float[Tensor, "k 1"], size: Float[Tensor, "k 1"]) -> Tails:
     """P(K <= k) and P(K > k) of the negative binomial with this mean and size (K, 1), the Poisson where size is inf."""
     from scipy.special import betainc
 
@@ -296,7 +313,7 @@ def _tails(k: Tensor, rate: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
     return below, torch.where(poisson, torch.special.gammainc(after, every), above)
 
 
-def _likeliest_size(rate: Tensor, count: Tensor, above: Tensor) -> Tensor:
+def _likeliest_size(rate: Moments, count: Moments, above: Float[Tensor, "d i k"]) -> Moments:
     """The root in r of sum_i above_i / (r + i) = count log(1 + rate / r), each (D, K), by bracketed Newton in log r."""
     i = torch.arange(above.shape[1], dtype=torch.float64)[:, None]
     low = torch.full_like(rate, math.log(1 / LARGEST_SIZE))

@@ -6,19 +6,21 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from begat.core import Region, Stats
 from begat.leaves.base import (
+    At,
     Block,
     Drawn,
     Leaf,
     Mask,
     Moments,
     Observed,
+    PerColumn,
     PerState,
-    Points,
+    Picked,
     State,
     Sums,
     Tails,
@@ -28,7 +30,7 @@ from begat.leaves.base import (
 from begat.leaves.inverse import log_mass_by_tails, sample_by_tails
 from begat.maths import lattice
 
-Picked = Float[Tensor, "_ k n"]
+Bounds = tuple[Float[Tensor, "d 1"], Float[Tensor, "d 1"]]
 SEPARATION = 1e7
 """Squared distance of a state's mean from the origin, in variances, up to which the expanded square is exact enough."""
 TRIES = 20
@@ -71,9 +73,9 @@ class Gaussian(Leaf):
         for name in self.layout():
             self.register_buffer(name, None)
 
-    origin: Tensor
-    mean_: Tensor
-    variance: Tensor
+    origin: Moments
+    mean_: Moments
+    variance: Moments
 
     def config(self) -> dict[str, Any]:
         return {
@@ -110,7 +112,7 @@ class Gaussian(Leaf):
         ]
         return {name: torch.cat([s[name] for s in per_state], 1) for name in per_state[0]}
 
-    def _moments(self, off: Tensor, share: Tensor, known: Mask) -> Stats:
+    def _moments(self, off: Block, share: Sums, known: Mask) -> Stats:
         """The sums of `off`, which is squared in place: it belongs to the caller's expression alone."""
         if known is None:
             weight = share.double().sum(1).expand(self.columns, -1).clone()
@@ -139,13 +141,13 @@ class Gaussian(Leaf):
         self.mean_, self.variance = mean, variance.clamp(min=LATTICE_FLOOR) if self.grid else variance
 
     # asking -------------------------------------------------------------------------------------------------------
-    def _bounds(self) -> tuple[Tensor, Tensor] | None:
+    def _bounds(self) -> Bounds | None:
         """The bounds as (D, 1), None where no column has any."""
         if all(map(math.isinf, self.lower + self.upper)):
             return None
         return tuple(torch.tensor(b, dtype=torch.float64)[:, None] for b in (self.lower, self.upper))  # type: ignore[return-value]
 
-    def log_normaliser(self, mean: Tensor | None = None) -> Tensor:
+    def log_normaliser(self, mean: Moments | None = None) -> Moments:
         """log Z -> (D, K): the integral of exp(-(x - mean)^2 / 2 variance), its sum on a grid."""
         mean = self.mean_ if mean is None else mean
         deviation, bounds = self.variance.sqrt(), self._bounds()
@@ -157,7 +159,7 @@ class Gaussian(Leaf):
             return whole
         return whole + lattice.log_cell((bounds[0] - mean) / deviation, (bounds[1] - mean) / deviation)
 
-    def natural(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def natural(self) -> tuple[PerColumn, Moments, Moments, Moments]:
         """(origin (D,), constant, A, B each (D, K)): log p = constant + A (x - origin) + B (x - origin)^2."""
         origin = _single(self.mean_.mean(1))
         off = self.mean_ - origin[:, None]
@@ -179,25 +181,26 @@ class Gaussian(Leaf):
         outside = self._outside(x, known)
         return out if outside is None else out.masked_fill(outside.any(1)[None], -torch.inf)
 
-    def _product(self, x: Tensor, known: Tensor | None, *natural: Tensor) -> Tensor:
-        origin, constant, linear, square = natural
-        off = (x.double() - origin).T
+    def _product(
+        self, x: Block, known: Mask, origin: PerColumn, constant: Moments, linear: Moments, square: Moments
+    ) -> Sums:
+        off = x.to(torch.float64, copy=True).sub_(origin).T
         if known is None:
             out = torch.addmm(constant.sum(0)[:, None], linear.T, off)
         else:
             seen = known.T.double()
-            off = off * seen
+            off = off.mul_(seen)
             out = torch.addmm(constant.T @ seen, linear.T, off)
-        return out.addmm_(square.T, off * off)
+        return out.addmm_(square.T, off.mul_(off))
 
-    def _outside(self, x: Block, known: Mask) -> Tensor | None:
+    def _outside(self, x: Block, known: Mask) -> Mask:
         bounds = self._bounds()
         if bounds is None:
             return None
         outside = (x < bounds[0][:, 0]) | (x > bounds[1][:, 0])
         return outside if known is None else outside & known
 
-    def log_prob(self, x: Block, known: Mask = None, columns: Tensor | None = None) -> Picked:
+    def log_prob(self, x: Block, known: Mask = None, columns: Int[Tensor, " _"] | None = None) -> Picked:
         pick = slice(None) if columns is None else columns
         mean, deviation = self.mean_[pick, :, None], self.variance[pick, :, None].sqrt()
         u = (x.T[pick, None].double() - mean) / deviation
@@ -226,7 +229,7 @@ class Gaussian(Leaf):
                 out[rows, d] = self.sample_in(d, Region(), state[rows], generator=generator)
         return out
 
-    def _unbounded(self, state: Tensor, generator: Generator) -> Tensor:
+    def _unbounded(self, state: Observed, generator: Generator) -> Block:
         mean, deviation = self.mean_[:, state.long()], self.variance.sqrt()[:, state.long()]
         if self.grid:
             flat = lattice.draw(mean.reshape(-1), deviation.reshape(-1), generator=generator)
@@ -234,7 +237,7 @@ class Gaussian(Leaf):
         noise = torch.randn(mean.shape, generator=generator, dtype=torch.float64)
         return (mean + deviation * noise).T.contiguous()
 
-    def tails(self, column: int, x: Points) -> Tails:
+    def tails(self, column: int, x: At) -> Tails:
         """P(X <= x | k) and P(X > x | k) -> (K, m) each, between the bounds."""
         mean, deviation = self.mean_[column][:, None], self.variance[column].sqrt()[:, None]
         lower, upper = torch.tensor([self.lower[column], self.upper[column]], dtype=torch.float64)
@@ -264,6 +267,6 @@ class Gaussian(Leaf):
         return self.mean_ + self.variance * slope
 
 
-def _single(x: Tensor) -> Tensor:
+def _single(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """The nearest numbers that float32 has too, so that subtracting them from float32 data is exact near them."""
     return x.float().double()

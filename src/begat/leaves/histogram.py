@@ -7,14 +7,32 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float, Float64, Int
 from torch import Generator, Tensor
 
 from begat.core import Region, Stats
-from begat.leaves.base import Known, Leaf
+from begat.leaves.base import (
+    At,
+    Block,
+    Drawn,
+    Leaf,
+    Mask,
+    Moments,
+    Observed,
+    PerColumn,
+    PerState,
+    Scores,
+    State,
+    Sums,
+    Tails,
+    Weight,
+)
 from begat.leaves.categorical import Categorical
 from begat.leaves.inverse import log_mass_by_tails, sample_by_tails
 
+Sides = Float[Tensor, "2 d"]
+"""Below and above: a number of each column on either side."""
+Bins = Int[Tensor, "n d"]
 POINTS = 600
 """Bins of a column on a grid: up to that many points have a bin each."""
 BINS = 128
@@ -67,9 +85,9 @@ class Histogram(Leaf):
         self.register_buffer("edges", None)
         self.register_buffer("scale", None)
 
-    ends: Tensor
-    edges: Tensor
-    scale: Tensor
+    ends: Sides
+    edges: Float[Tensor, "d edges"]
+    scale: Sides
 
     def config(self) -> dict[str, Any]:
         return {
@@ -82,7 +100,7 @@ class Histogram(Leaf):
         return {"edges": (self.columns, self.bins + 1), "scale": (2, self.columns), **cells}
 
     # learning -----------------------------------------------------------------------------------------------------
-    def start(self, x: Tensor, state: Tensor, weight: Tensor | None = None, known: Known = None) -> None:
+    def start(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> None:
         """The edges of the bins, (D, B + 1), infinite beyond the last one used."""
         edges = torch.full((self.columns, self.bins + 1), torch.inf, dtype=torch.float64)
         rows = torch.ones(len(x), dtype=torch.bool) if weight is None else weight > 0
@@ -93,7 +111,9 @@ class Histogram(Leaf):
             edges[d, : len(found)] = found
         self.edges = edges
 
-    def _edges(self, column: int, x: NDArray[np.float64], mass: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _edges(
+        self, column: int, x: Float64[np.ndarray, " m"], mass: Float64[np.ndarray, " m"]
+    ) -> Float64[np.ndarray, " edges"]:
         """The edges of one column from its known values and their weights, rising."""
         lower, upper = self.lower[column], self.upper[column]
         if self.grid and upper - lower < self.bins:
@@ -120,7 +140,7 @@ class Histogram(Leaf):
         outer = np.array([low - step, high + step])
         return np.unique(np.concatenate([outer, np.clip(inner, *outer)]))
 
-    def statistics(self, x: Tensor, state: Tensor, weight: Tensor | None = None, known: Known = None) -> Stats:
+    def statistics(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> Stats:
         """Weight of every bin under every state, and the sum of distances beyond the outer edges, (2, D)."""
         x = x.double()
         mass = torch.ones(len(x), dtype=torch.float64) if weight is None else weight.double()
@@ -153,23 +173,23 @@ class Histogram(Leaf):
         self.scale = (torch.maximum(outer, (high - low) / 8) + stats["beyond"]) / (1 + tail)
 
     # bins ---------------------------------------------------------------------------------------------------------
-    def _outline(self) -> tuple[Tensor, Tensor, Tensor]:
+    def _outline(self) -> tuple[PerColumn, PerColumn, Int[Tensor, " d"]]:
         """The lowest edge, the highest edge and the number of bins of each column, (D,) each."""
         used = self.edges.isfinite().sum(1) - 1
         return self.edges[:, 0], self.edges.gather(1, used[:, None])[:, 0], used
 
-    def _bin(self, x: Tensor, known: Known = None) -> Tensor:
+    def _bin(self, x: Block, known: Mask = None) -> Bins:
         """The bin of each value -> (n, D): 0 below, 1..used inside, used + 1 above. Both outer edges are inside."""
         bins = torch.searchsorted(self.edges, x.T.contiguous(), right=True)
         high, used = self._outline()[1:]
         return torch.where(high[:, None] == x.T, used[:, None], bins).T
 
-    def _room(self) -> Tensor:
+    def _room(self) -> Sides:
         """Distance from the outer edges to the bounds, (2, D)."""
         low, high, _ = self._outline()
         return torch.stack([low - self.ends[0], self.ends[1] - high])
 
-    def _within(self, x: Tensor, bins: Tensor) -> Tensor:
+    def _within(self, x: Block, bins: Bins) -> Block:
         """log p(x | bin) -> (n, D): the same for all states; -inf beyond the bounds."""
         low, high, used = self._outline()
         log_width = torch.zeros(self.columns, self.bins + 2, dtype=torch.float64)
@@ -192,21 +212,21 @@ class Histogram(Leaf):
         return out
 
     # asking -------------------------------------------------------------------------------------------------------
-    def log_prob(self, x: Tensor, known: Known = None) -> Tensor:
+    def log_prob(self, x: Block, known: Mask = None) -> Scores:
         x = x.double()
         bins = self._bin(x)
         within = self._within(x, bins)
         within = within if known is None else torch.where(known, within, 0.0)
         return self.cells.log_prob(bins, known) + within.T[:, None]
 
-    def joint(self, x: Tensor, known: Known = None) -> Tensor:
+    def joint(self, x: Block, known: Mask = None) -> Sums:
         x = x.double()
         bins = self._bin(x)
         within = self._within(x, bins)
         within = within if known is None else torch.where(known, within, 0.0)
         return self.cells.joint(bins, known) + within.sum(1)
 
-    def sample(self, state: Tensor, *, generator: Generator) -> Tensor:
+    def sample(self, state: Observed, *, generator: Generator) -> Block:
         bins = self.cells.sample(state, generator=generator)
         low, high, used = self._outline()
         u = torch.rand(bins.shape, generator=generator, dtype=torch.float64)
@@ -224,7 +244,7 @@ class Histogram(Leaf):
         right = torch.where(bins == 0, low, torch.where(bins > used, upper, right))
         return torch.minimum(torch.maximum(x, left + 0.5), right - 0.5)
 
-    def tails(self, column: int, x: Tensor) -> tuple[Tensor, Tensor]:
+    def tails(self, column: int, x: At) -> Tails:
         """P(X <= x | k) and P(X > x | k) -> (K, m) each."""
         low, high, used = (t[column] for t in self._outline())
         lower, upper = self.ends[:, column]
@@ -246,13 +266,13 @@ class Histogram(Leaf):
         rest = torch.where(bins > used, _cut(up, scale[1], room[1]) / whole[1], rest)
         return (before[bins] + p[bins] * share[:, None]).T, (after[bins] + p[bins] * rest[:, None]).T
 
-    def log_mass(self, column: int, region: Region) -> Tensor:
+    def log_mass(self, column: int, region: Region) -> PerState:
         return log_mass_by_tails(self, column, region)
 
-    def sample_in(self, column: int, region: Region, state: Tensor, *, generator: Generator) -> Tensor:
+    def sample_in(self, column: int, region: Region, state: Observed, *, generator: Generator) -> Drawn:
         return sample_by_tails(self, column, region, state, generator)
 
-    def mean(self) -> Tensor:
+    def mean(self) -> Moments:
         """E[x | k] = sum_b P(b | k) E[x | b]."""
         low, high, used = self._outline()
         room = self._room()
@@ -271,11 +291,11 @@ class Histogram(Leaf):
         return (p * centre[:, :, None]).sum(1)
 
 
-def _log1mexp(t: Tensor) -> Tensor:
+def _log1mexp(t: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """log(1 - exp(-t)) for t > 0."""
     return torch.where(t < 0.693, torch.log(-torch.expm1(-t)), torch.log1p(-torch.exp(-t)))
 
 
-def _cut(distance: Tensor, scale: Tensor, room: Tensor) -> Tensor:
+def _cut(distance: At, scale: Float[Tensor, ""], room: Float[Tensor, ""]) -> At:
     """exp(-distance / scale) - exp(-room / scale): what an exponential tail cut at `room` has beyond `distance`."""
     return torch.exp(-distance / scale) * -torch.expm1(-(room - distance).clamp(min=0.0) / scale)

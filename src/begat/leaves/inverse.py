@@ -6,10 +6,13 @@ import math
 from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Int
 from torch import Generator, Tensor
 
 from begat.core import Region
+from begat.leaves.base import At, Drawn, Observed, PerState, Tails
 
+Ranks = Int[Tensor, " m"]
 LARGEST_WHOLE = 2.0**53
 """Beyond it not every whole number is a float64."""
 _MAGNITUDE = 0x7FFF_FFFF_FFFF_FFFF
@@ -26,10 +29,10 @@ class Tailed(Protocol):
     states: int
     grid: bool
 
-    def tails(self, column: int, x: Tensor) -> tuple[Tensor, Tensor]: ...
+    def tails(self, column: int, x: At) -> Tails: ...
 
 
-def log_mass_by_tails(leaf: Tailed, column: int, region: Region) -> Tensor:
+def log_mass_by_tails(leaf: Tailed, column: int, region: Region) -> PerState:
     """log P(lower <= X <= upper | k) -> (K,), the difference of the tail that keeps its digits; -inf where empty."""
     lower, upper = _ends(leaf, region)
     if lower > upper:
@@ -40,7 +43,7 @@ def log_mass_by_tails(leaf: Tailed, column: int, region: Region) -> Tensor:
     return mass.clamp(min=0.0).log()
 
 
-def sample_by_tails(leaf: Tailed, column: int, region: Region, state: Tensor, generator: Generator) -> Tensor:
+def sample_by_tails(leaf: Tailed, column: int, region: Region, state: Observed, generator: Generator) -> Drawn:
     """X given lower <= X <= upper for each state (n,) -> (n,) float64, by inverting the cdf to the last bit.
 
     Continuous laws are bisected over the float64 numbers in their order (64 steps from any bracket, no scale needed),
@@ -77,7 +80,7 @@ def _ends(leaf: Tailed, region: Region) -> tuple[float, float]:
     return lower, upper
 
 
-def _tails(leaf: Tailed, column: int, ends: Tensor) -> tuple[Tensor, Tensor]:
+def _tails(leaf: Tailed, column: int, ends: At) -> Tails:
     """Both tails at ends that may be infinite -> (K, 2) each."""
     below, above = leaf.tails(column, torch.where(ends.isfinite(), ends, 0.0))
     below = torch.where(ends == torch.inf, 1.0, torch.where(ends == -torch.inf, 0.0, below))
@@ -85,7 +88,7 @@ def _tails(leaf: Tailed, column: int, ends: Tensor) -> tuple[Tensor, Tensor]:
     return below, above
 
 
-def _rank(x: Tensor, grid: bool) -> Tensor:
+def _rank(x: At, grid: bool) -> Ranks:
     """A whole number that orders float64 numbers as they are ordered; the number itself on a grid."""
     if grid:
         return x.long()
@@ -93,7 +96,7 @@ def _rank(x: Tensor, grid: bool) -> Tensor:
     return torch.where(bits < 0, bits ^ _MAGNITUDE, bits)
 
 
-def _number(rank: Tensor, grid: bool) -> Tensor:
+def _number(rank: Ranks, grid: bool) -> At:
     """The inverse of `_rank`."""
     if grid:
         return rank.double()

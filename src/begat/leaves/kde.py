@@ -13,10 +13,26 @@ from torch import Generator, Tensor
 from begat.core import Region, Stats, all_finite
 from begat.errors import BegatError, DataError, EvidenceError, FileError, did_you_mean
 from begat.leaves import bandwidth as rules
-from begat.leaves.base import Known, Leaf, spread
+from begat.leaves.base import (
+    At,
+    Block,
+    Drawn,
+    Leaf,
+    Mask,
+    Moments,
+    Observed,
+    PerState,
+    Picked,
+    Scores,
+    State,
+    Sums,
+    Tails,
+    Weight,
+    spread,
+)
 from begat.leaves.kernels import Kernels
 from begat.maths.gauss_sum import GaussSum
-from begat.maths.points import Points, chosen, collect
+from begat.maths.points import PerGroup, PerPoint, Points, chosen, collect
 
 CAP = 30_000
 """Distinct points of one column and state above which merged statistics are put on a lattice."""
@@ -28,7 +44,7 @@ KEPT = 4096
 """Columns x states up to which prepared sums are kept between calls (about 8 kB each)."""
 
 
-class _Block(NamedTuple):
+class _Panel(NamedTuple):
     """Consecutive columns, their kernels, and the fast sum of these (None: term by term)."""
 
     columns: slice
@@ -84,14 +100,14 @@ class KDE(Leaf):
         self.upper = tuple(upper) if upper else (math.inf,) * columns
         self.size = points
         self._sound: Tensor | None = None  # the points that are known to be sorted
-        self._prepared: tuple[Tensor, Tensor, list[_Block]] | None = None  # blocks, and the buffers they came from
+        self._prepared: tuple[Tensor, Tensor, list[_Panel]] | None = None  # panels, and the buffers they came from
         for name in self.layout():
             self.register_buffer(name, None)
 
-    points: Tensor
-    weights: Tensor
-    counts: Tensor
-    bandwidth: Tensor
+    points: PerPoint
+    weights: PerPoint
+    counts: Moments
+    bandwidth: Moments
 
     def config(self) -> dict[str, Any]:
         return {
@@ -109,7 +125,7 @@ class KDE(Leaf):
         self._fitted()
 
     # learning -----------------------------------------------------------------------------------------------------
-    def statistics(self, x: Tensor, state: Tensor, weight: Tensor | None = None, known: Known = None) -> Stats:
+    def statistics(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> Stats:
         """The points with a positive weight, group by group (column, then state): points (P,), weights (P,), and how
         many each group has: counts (1, D K); one row for each piece that was merged."""
         if state.is_floating_point():
@@ -187,7 +203,7 @@ class KDE(Leaf):
                     x[g], weight[g] = all_x, all_weight
         return collect(torch.cat(x), torch.cat(weight), torch.tensor([[len(v) for v in x]]))
 
-    def _bandwidths(self, points: Points) -> Tensor:
+    def _bandwidths(self, points: Points) -> PerGroup:
         """h -> (D K,), by the rule and its fallbacks."""
         h = rules.silverman(points, robust=self.rule != "scott")
         total = points.sums(points.weight)
@@ -199,19 +215,19 @@ class KDE(Leaf):
             h = torch.where(h > 0, h, torch.where(whole > 0, whole, torch.where(own > 0, 1e-3 * own, 1e-3)))
         h = h * self.factor
         floor = (2 * torch.log(2 * total + 2)).rsqrt() if self.grid else torch.full_like(h, rules.TINY)
-        width = torch.tensor(self.upper).double() - torch.tensor(self.lower).double()
+        width = torch.tensor(self.upper, dtype=torch.float64) - torch.tensor(self.lower, dtype=torch.float64)
         cap = width.clamp(min=rules.TINY).repeat_interleave(self.states)  # a kernel as wide as the bounds is flat
         h = torch.maximum(torch.minimum(h, cap), floor)
         if self.rule == "likelihood":
             h = torch.maximum(torch.minimum(self._by_likelihood(points, h), cap), floor)
         return h
 
-    def _by_likelihood(self, points: Points, h: Tensor) -> Tensor:
+    def _by_likelihood(self, points: Points, h: PerGroup) -> PerGroup:
         whole = self._kernels(points, h)
         parts = (whole.of(first, min(first + GROUPS, len(h))) for first in range(0, len(h), GROUPS))
         return torch.cat([rules.leave_one_out(part) for part in parts])
 
-    def _kernels(self, points: Points, h: Tensor, columns: slice = slice(None)) -> Kernels:
+    def _kernels(self, points: Points, h: PerGroup, columns: slice = slice(None)) -> Kernels:
         lower, upper = (
             torch.tensor(b[columns], dtype=torch.float64).repeat_interleave(self.states)
             for b in (self.lower, self.upper)
@@ -219,22 +235,22 @@ class KDE(Leaf):
         return Kernels(points, h, lower, upper, self.grid)
 
     # asking -------------------------------------------------------------------------------------------------------
-    def _blocks(self) -> Iterator[_Block]:
-        """All columns in blocks that are ready for queries."""
+    def _panels(self) -> Iterator[_Panel]:
+        """All columns in panels that are ready for queries."""
         if self._prepared is not None and self._prepared[0] is self.points and self._prepared[1] is self.bandwidth:
             yield from self._prepared[2]
             return
         kernels, width = self._fitted(), max(GROUPS // self.states, 1)
-        blocks: list[_Block] = []
+        panels: list[_Panel] = []
         for first in range(0, self.columns, width):
             last = min(first + width, self.columns)
             here = kernels.of(first * self.states, last * self.states)
-            block = _Block(slice(first, last), here, None if self.exact else here.sums())
+            panel = _Panel(slice(first, last), here, None if self.exact else here.sums())
             if self.columns * self.states <= KEPT:
-                blocks.append(block)
-            yield block
-        if blocks:
-            self._prepared = self.points, self.bandwidth, blocks
+                panels.append(panel)
+            yield panel
+        if panels:
+            self._prepared = self.points, self.bandwidth, panels
 
     def _fitted(self, columns: slice = slice(None)) -> Kernels:
         """The kernels of these columns. FileError where the buffers, read from a file, hold no sorted points."""
@@ -254,28 +270,28 @@ class KDE(Leaf):
         first, last = whole.start * self.states, whole.stop * self.states
         return self._kernels(points.groups(first, last), h[first:last], columns)
 
-    def log_prob(self, x: Tensor, known: Known = None) -> Tensor:
+    def log_prob(self, x: Block, known: Mask = None) -> Scores:
         out = torch.empty(self.columns, self.states, len(x), dtype=torch.float64)
-        for block in self._blocks():
-            out[block.columns] = self._log_prob(block, x, known)
+        for panel in self._panels():
+            out[panel.columns] = self._log_prob(panel, x, known)
         return out
 
-    def joint(self, x: Tensor, known: Known = None) -> Tensor:
+    def joint(self, x: Block, known: Mask = None) -> Sums:
         total = torch.zeros(self.states, len(x), dtype=torch.float64)
-        for block in self._blocks():
-            total += self._log_prob(block, x, known).sum(0)
+        for panel in self._panels():
+            total += self._log_prob(panel, x, known).sum(0)
         return total
 
-    def _log_prob(self, block: _Block, x: Tensor, known: Known) -> Tensor:
-        query = x[:, block.columns].T.double().contiguous()
+    def _log_prob(self, panel: _Panel, x: Block, known: Mask) -> Picked:
+        query = x[:, panel.columns].T.double().contiguous()
         usual = all_finite(query)
-        out = block.kernels.log_density(query if usual else query.nan_to_num(0.0, 0.0, 0.0), block.sums)
+        out = panel.kernels.log_density(query if usual else query.nan_to_num(0.0, 0.0, 0.0), panel.sums)
         if not usual:
             odd = torch.where(query.isnan(), torch.nan, torch.where(query.isinf(), -torch.inf, 0.0))
             out += odd[:, None]
-        return out if known is None else out.masked_fill_(~known[:, block.columns].T[:, None], 0.0)
+        return out if known is None else out.masked_fill_(~known[:, panel.columns].T[:, None], 0.0)
 
-    def tails(self, column: int, x: Tensor) -> tuple[Tensor, Tensor]:
+    def tails(self, column: int, x: At) -> Tails:
         """P(X <= x | k) and P(X > x | k) -> (K, m) each, between the bounds."""
         kernels = self._fitted(slice(column, column + 1))
         cut = x.double().floor() if self.grid else x.double()
@@ -283,16 +299,16 @@ class KDE(Leaf):
         above = [kernels.log_mass(v + 1 if self.grid else v, math.inf) for v in cut.tolist()]
         return torch.stack(below, 1).exp(), torch.stack(above, 1).exp()
 
-    def log_mass(self, column: int, region: Region) -> Tensor:
+    def log_mass(self, column: int, region: Region) -> PerState:
         return self._fitted(slice(column, column + 1)).log_mass(region.lower, region.upper)
 
-    def sample(self, state: Tensor, *, generator: Generator) -> Tensor:
+    def sample(self, state: Observed, *, generator: Generator) -> Block:
         """A point of the state by its weight, and a draw from its kernel."""
         kernels, k = self._fitted(), self.states
         columns = (kernels.of(d * k, (d + 1) * k) for d in range(self.columns))
         return torch.stack([column.draw(state.long(), generator=generator) for column in columns], 1)
 
-    def sample_in(self, column: int, region: Region, state: Tensor, *, generator: Generator) -> Tensor:
+    def sample_in(self, column: int, region: Region, state: Observed, *, generator: Generator) -> Drawn:
         """A point of the state by the mass of its kernel in the region, and a draw from that part of the kernel."""
         lower, upper = max(region.lower, self.lower[column]), min(region.upper, self.upper[column])
         if self.grid:
@@ -302,7 +318,7 @@ class KDE(Leaf):
         kernels = self._fitted(slice(column, column + 1))
         return kernels.draw(state.long(), generator=generator, within=(lower, upper))
 
-    def mean(self) -> Tensor:
+    def mean(self) -> Moments:
         """E[x | k]: the mean of the points, moved by the bounds where they cut kernels."""
         return self._fitted().mean().view(self.columns, self.states)
 

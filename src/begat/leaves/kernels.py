@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
+from begat.leaves.base import ByColumn, Drawn, Observed, Scores
 from begat.maths import gauss_sum, lattice, truncated
 from begat.maths.gauss_sum import GaussSum
-from begat.maths.points import Points
+from begat.maths.points import PerGroup, PerPoint, Points
 
 PIECE = 2**13
 """Points whose lattice sums are done together."""
@@ -23,9 +24,9 @@ class Kernels(NamedTuple):
     """
 
     points: Points
-    bandwidth: Tensor
-    lower: Tensor
-    upper: Tensor
+    bandwidth: PerGroup
+    lower: PerGroup
+    upper: PerGroup
     grid: bool
 
     def of(self, first: int, last: int) -> Kernels:
@@ -44,7 +45,7 @@ class Kernels(NamedTuple):
         """The fast sum of all groups, for `log_density`; every group has points."""
         return gauss_sum.build(self._weighted(), self.bandwidth)
 
-    def log_density(self, x: Tensor, sums: GaussSum | None) -> Tensor:
+    def log_density(self, x: ByColumn, sums: GaussSum | None) -> Scores:
         """log p_g(x) for finite x (D, n) -> (D, S / D, n); row d meets the groups d S/D to (d + 1) S/D - 1.
 
         sums: what `sums()` made, or None to sum term by term.
@@ -62,21 +63,21 @@ class Kernels(NamedTuple):
         weight = p.weight / p.spread(p.sums(p.weight))
         return p._replace(weight=weight * torch.exp(-self._log_inside()) if self.bounded else weight)
 
-    def _log_whole(self) -> Tensor:
+    def _log_whole(self) -> PerGroup:
         """log Z of a kernel without bounds -> (S,)."""
         if not self.grid:
             return self.bandwidth.log() + lattice.HALF_LOG_2PI
         end = torch.full_like(self.bandwidth, torch.inf)
         return lattice.log_sum(torch.zeros_like(end), self.bandwidth, -end, end)
 
-    def _log_inside(self, shift: float = 0.0) -> Tensor:
+    def _log_inside(self, shift: float = 0.0) -> PerPoint:
         """The log of the share of each point's kernel that lies between the bounds -> (P,).
 
         shift moves the points by this many bandwidths.
         """
         return self._log_share(self.lower, self.upper, shift)
 
-    def _log_share(self, lower: Tensor, upper: Tensor, shift: float = 0.0) -> Tensor:
+    def _log_share(self, lower: PerGroup, upper: PerGroup, shift: float = 0.0) -> PerPoint:
         p = self.points
         out = torch.zeros(len(p.x), dtype=torch.float64)
         cut = p.spread(lower.isfinite() | upper.isfinite())
@@ -90,24 +91,24 @@ class Kernels(NamedTuple):
         out[cut] = sums - p.spread(self._log_whole())[cut]
         return out
 
-    def log_own(self) -> Tensor:
+    def log_own(self) -> PerPoint:
         """log K_i(x_i) of every point -> (P,)."""
         return -self.points.spread(self._log_whole()) - (self._log_inside() if self.bounded else 0.0)
 
     # mass and draws -------------------------------------------------------------------------------------------------
-    def log_masses(self, lower: float, upper: float) -> Tensor:
+    def log_masses(self, lower: float, upper: float) -> PerPoint:
         """log of w_i / W times the mass of K_i between these bounds (and the stated ones) -> (P,)."""
         p = self.points
         share = (p.weight / p.spread(p.sums(p.weight))).log()
         low, high = self.lower.clamp(min=lower), self.upper.clamp(max=upper)
         return share + self._log_share(low, high) - (self._log_inside() if self.bounded else 0.0)
 
-    def log_mass(self, lower: float, upper: float) -> Tensor:
+    def log_mass(self, lower: float, upper: float) -> PerGroup:
         """log P_g(lower <= X <= upper) -> (S,)."""
         masses = self.log_masses(lower, upper).split(self.points.counts.tolist())
         return torch.stack([torch.logsumexp(m, 0) for m in masses])
 
-    def mean(self) -> Tensor:
+    def mean(self) -> PerGroup:
         """E_g[X] -> (S,): the points' mean, moved by the bounds: E[X | i] = x_i + h^2 d log Z_i / d x_i."""
         p, h = self.points, self.points.spread(self.bandwidth)
         each = p.x
@@ -116,8 +117,8 @@ class Kernels(NamedTuple):
             each = each + h * (self._log_inside(step) - self._log_inside(-step)) / (2 * step)
         return p.sums(p.weight / p.spread(p.sums(p.weight)) * each)
 
-    def draw(self, group: Tensor, *, generator: Generator, within: tuple[float, float] | None = None) -> Tensor:
-        """One draw of each group (m,) -> (m,): a point by its weight, then its kernel; exact.
+    def draw(self, group: Observed, *, generator: Generator, within: tuple[float, float] | None = None) -> Drawn:
+        """One draw of each group (n,) -> (n,): a point by its weight, then its kernel; exact.
 
         within: the draw is known to lie between these two numbers; the point is then chosen by its mass between them.
         """

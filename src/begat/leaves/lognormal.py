@@ -6,11 +6,28 @@ import math
 from typing import Any
 
 import torch
+from jaxtyping import Bool
 from torch import Generator, Tensor
 
 from begat.core import Region, Stats
 from begat.leaves import lookup
-from begat.leaves.base import Known, Leaf
+from begat.leaves.base import (
+    At,
+    Block,
+    ByColumn,
+    Drawn,
+    Leaf,
+    Mask,
+    Moments,
+    Observed,
+    PerColumn,
+    PerState,
+    Scores,
+    State,
+    Sums,
+    Tails,
+    Weight,
+)
 from begat.leaves.gaussian import Gaussian
 from begat.leaves.inverse import log_mass_by_tails, sample_by_tails
 from begat.maths import lattice
@@ -58,8 +75,8 @@ class LogNormal(Leaf):
         )
         self.register_buffer("least", None)
 
-    first: Tensor
-    least: Tensor
+    first: PerColumn
+    least: PerColumn
 
     def config(self) -> dict[str, Any]:
         return {
@@ -72,7 +89,7 @@ class LogNormal(Leaf):
         return {"least": (self.columns,), **inner}
 
     # learning -----------------------------------------------------------------------------------------------------
-    def start(self, x: Tensor, state: Tensor, weight: Tensor | None = None, known: Known = None) -> None:
+    def start(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> None:
         """The stand-in for z = 0, and the origin of log z."""
         z = x.double() - self.first
         usable = z > 0 if known is None else (z > 0) & known
@@ -80,7 +97,7 @@ class LogNormal(Leaf):
         self.least = torch.where(smallest.isfinite(), 0.5 * smallest, 1.0)
         self.log_z.start(*self._logs(x, state, weight, known))
 
-    def statistics(self, x: Tensor, state: Tensor, weight: Tensor | None = None, known: Known = None) -> Stats:
+    def statistics(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> Stats:
         """Those of the Gaussian of log z: weight, sum and sum of squares, (D, K)."""
         return self.log_z.statistics(*self._logs(x, state, weight, known))
 
@@ -90,15 +107,13 @@ class LogNormal(Leaf):
             step = GRID_FLOOR * torch.exp(-self.log_z.mean_)
             self.log_z.variance = torch.maximum(self.log_z.variance, step**2)
 
-    def _logs(
-        self, x: Tensor, state: Tensor, weight: Tensor | None, known: Known
-    ) -> tuple[Tensor, Tensor, Tensor | None, Known]:
+    def _logs(self, x: Block, state: State, weight: Weight, known: Mask) -> tuple[Block, State, Weight, Mask]:
         log_z, inside = self._log(x)
         if not inside.all():
             known = inside if known is None else inside & known
         return log_z, state, weight, known
 
-    def _log(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _log(self, x: Block) -> tuple[Block, Bool[Tensor, "n d"]]:
         """log z (n, D) in float64 (of the middle of its cell on a grid, 0 outside the bounds), and what is inside."""
         x = x.double()
         z = x - self.first
@@ -109,7 +124,7 @@ class LogNormal(Leaf):
         return torch.where(inside, torch.minimum(z.log(), last), 0.0), inside
 
     # asking -------------------------------------------------------------------------------------------------------
-    def log_prob(self, x: Tensor, known: Known = None) -> Tensor:
+    def log_prob(self, x: Block, known: Mask = None) -> Scores:
         if self.grid:
             return lookup.cells(self._log_mass, x.T.double() - self.first[:, None], None if known is None else known.T)
         log_z, inside = self._log(x)
@@ -118,7 +133,7 @@ class LogNormal(Leaf):
         volume = volume if known is None else volume.masked_fill(~known, 0.0)
         return out - volume.T[:, None]
 
-    def joint(self, x: Tensor, known: Known = None) -> Tensor:
+    def joint(self, x: Block, known: Mask = None) -> Sums:
         if self.grid:
             return lookup.sums(self._log_mass, x.T.double() - self.first[:, None], None if known is None else known.T)
         log_z, inside = self._log(x)
@@ -126,7 +141,7 @@ class LogNormal(Leaf):
         volume = volume if known is None else volume.masked_fill(~known, 0.0)
         return self.log_z.joint(log_z, known) - volume.sum(1)
 
-    def _log_mass(self, j: Tensor) -> Tensor:
+    def _log_mass(self, j: ByColumn) -> Scores:
         """log P(j <= Z < j + 1 | k) -> (D, K, n) for whole numbers (D, n); -inf outside the bounds."""
         mean, deviation = self.log_z.mean_[:, :, None], self.log_z.variance[:, :, None].sqrt()
         j = j[:, None]
@@ -141,32 +156,32 @@ class LogNormal(Leaf):
         out[~narrow] = lattice.log_cell(a[~narrow], b[~narrow])
         return torch.where(inside, out - self._log_whole()[:, :, None], -torch.inf)
 
-    def _log_whole(self) -> Tensor:
+    def _log_whole(self) -> Moments:
         """log P(Z within the upper bound | k) -> (D, K)."""
         last = torch.tensor(self.log_z.upper, dtype=torch.float64)[:, None]
         return torch.special.log_ndtr((last - self.log_z.mean_) / self.log_z.variance.sqrt())
 
-    def sample(self, state: Tensor, *, generator: Generator) -> Tensor:
+    def sample(self, state: Observed, *, generator: Generator) -> Block:
         z = self.log_z.sample(state, generator=generator).double().exp()
         if self.grid:
             z = z.floor()
         upper = torch.tensor(self.upper, dtype=torch.float64)
         return torch.minimum(self.first + z, upper)
 
-    def tails(self, column: int, x: Tensor) -> tuple[Tensor, Tensor]:
+    def tails(self, column: int, x: At) -> Tails:
         """P(X <= x | k) and P(X > x | k) -> (K, m) each."""
         z = x.double() - self.first[column]
         z = z.floor() + 1 if self.grid else z
         below, above = self.log_z.tails(column, z.clamp(min=1e-300).log())
         return torch.where(z <= 0, 0.0, below), torch.where(z <= 0, 1.0, above)
 
-    def log_mass(self, column: int, region: Region) -> Tensor:
+    def log_mass(self, column: int, region: Region) -> PerState:
         return log_mass_by_tails(self, column, region)
 
-    def sample_in(self, column: int, region: Region, state: Tensor, *, generator: Generator) -> Tensor:
+    def sample_in(self, column: int, region: Region, state: Observed, *, generator: Generator) -> Drawn:
         return sample_by_tails(self, column, region, state, generator)
 
-    def mean(self) -> Tensor:
+    def mean(self) -> Moments:
         """E[x | k] = lower + exp(m + v / 2) Phi(u - s) / Phi(u), u the upper bound of log z in deviations from m.
 
         On a grid lower + sum_{j >= 1} P(Z >= j): 64 terms, then the integral from half a step before.

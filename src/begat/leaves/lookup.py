@@ -6,21 +6,24 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-LogMass = Callable[[Tensor], Tensor]
-"""Whole numbers (D, m) -> their log masses (D, K, m)."""
+from begat.leaves.base import ByColumn, MaskByColumn, Scores, Sums
+
+LogMass = Callable[[ByColumn], Scores]
+"""Whole numbers (D, n) -> their log masses (D, K, n)."""
 
 
 class Table(NamedTuple):
     """The log masses of consecutive whole numbers of every column, (D, span, K), and each cell's place (D, n)."""
 
-    log_mass: Tensor
-    place: Tensor
+    log_mass: Float[Tensor, "d span k"]
+    place: Int[Tensor, "d n"]
 
 
-def table(log_mass: LogMass, x: Tensor, known: Tensor | None) -> Table | None:
+def table(log_mass: LogMass, x: ByColumn, known: MaskByColumn) -> Table | None:
     """A table that holds every known number of x (D, n); None where it is no less work than the cells themselves."""
     if x.numel() == 0:
         return None
@@ -36,7 +39,7 @@ def table(log_mass: LogMass, x: Tensor, known: Tensor | None) -> Table | None:
     return Table(log_mass(first + torch.arange(int(span), dtype=x.dtype)).transpose(1, 2).contiguous(), place)
 
 
-def cells(log_mass: LogMass, x: Tensor, known: Tensor | None) -> Tensor:
+def cells(log_mass: LogMass, x: ByColumn, known: MaskByColumn) -> Scores:
     """The log masses of x (D, n) -> (D, K, n), 0 where unknown."""
     found = table(log_mass, x, known)
     if found is None:
@@ -47,7 +50,7 @@ def cells(log_mass: LogMass, x: Tensor, known: Tensor | None) -> Tensor:
     return out if known is None else out.masked_fill(~known[:, None], 0.0)
 
 
-def sums(log_mass: LogMass, x: Tensor, known: Tensor | None) -> Tensor:
+def sums(log_mass: LogMass, x: ByColumn, known: MaskByColumn) -> Sums:
     """The log masses of x (D, n) summed over columns -> (K, n)."""
     found = table(log_mass, x, known)
     if found is None:

@@ -5,14 +5,33 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from begat.core import Region, Stats
-from begat.leaves.base import Known, Leaf, spread
+from begat.leaves.base import (
+    At,
+    Block,
+    ByColumn,
+    Drawn,
+    Leaf,
+    Mask,
+    Moments,
+    Observed,
+    PerState,
+    Scores,
+    State,
+    Sums,
+    Tails,
+    Weight,
+    spread,
+)
 from begat.leaves.counts import NegativeBinomial
 from begat.leaves.inverse import log_mass_by_tails, sample_by_tails
 from begat.leaves.special import join, part
+from begat.maths.lattice import Broadcast, Common, Row
 
+Number = Float[Tensor, ""]
 TOTALS = 4096
 """Totals up to this one are tallied for the maximum likelihood of their law; larger ones by moments."""
 
@@ -42,7 +61,7 @@ class Multinomial(Leaf):
         self.total = NegativeBinomial(1, 1, cap=TOTALS)
         self.register_buffer("log_theta", None)
 
-    log_theta: Tensor
+    log_theta: Moments
 
     def config(self) -> dict[str, Any]:
         return {"columns": self.columns, "states": self.states, "alpha": self.alpha}
@@ -52,7 +71,7 @@ class Multinomial(Leaf):
         return {"log_theta": (self.columns, self.states), **total}
 
     # learning -----------------------------------------------------------------------------------------------------
-    def statistics(self, x: Tensor, state: Tensor, weight: Tensor | None = None, known: Known = None) -> Stats:
+    def statistics(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> Stats:
         """Counts and weights of the columns, (D, K) each, and the statistics of the total."""
         share = spread(state, self.states, weight, torch.float64)
         x = x.double() if known is None else torch.where(known, x.double(), 0.0)
@@ -72,12 +91,12 @@ class Multinomial(Leaf):
         self.total.maximise(part(stats, "total"))
 
     # asking -------------------------------------------------------------------------------------------------------
-    def _law(self) -> tuple[Tensor, Tensor]:
+    def _law(self) -> tuple[Number, Number]:
         """Mean and size r of the total; r is infinite for the Poisson."""
         rate, dispersion = self.total.rate[0, 0], self.total.dispersion[0, 0]
         return rate, torch.where(dispersion > 0, 1 / dispersion, torch.inf)
 
-    def _log_total(self, s: Tensor, share: Tensor) -> Tensor:
+    def _log_total(self, s: Broadcast, share: Broadcast) -> Common:
         """log of P(s) s! / share^s, P(s) the NegativeBinomial(r, rate share): the sum's addend to sum x log theta.
 
         lgamma(s + r) - lgamma(r) - (s + r) log(1 + rate share / r) + s log(rate / r), at r = infinity the Poisson's
@@ -88,10 +107,9 @@ class Multinomial(Leaf):
             return s * rate.log() - rate * share
         return torch.lgamma(s + r) - torch.lgamma(r) + s * (rate / r).log() - (s + r) * torch.log1p(rate * share / r)
 
-    def _sums(self, x: Tensor, known: Known) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _sums(self, x: Block, known: Mask) -> tuple[ByColumn, Row, Sums, Row]:
         """Known counts (D, n), their sum (n,), the share Theta of the known columns (K, n), and -inf or 0 (n,)."""
         seen = torch.ones_like(x, dtype=torch.bool) if known is None else known
-        assert isinstance(seen, Tensor)
         impossible = torch.where(((x < 0) & seen).any(1), -torch.inf, 0.0).double()
         counts = torch.where(seen & (x >= 0), x.double(), 0.0).T
         if known is None:
@@ -100,12 +118,12 @@ class Multinomial(Leaf):
             theta = torch.where(seen.all(1), 1.0, self.log_theta.exp().T @ seen.T.double())
         return counts, counts.sum(0), theta, impossible
 
-    def joint(self, x: Tensor, known: Known = None) -> Tensor:
+    def joint(self, x: Block, known: Mask = None) -> Sums:
         counts, s, share, impossible = self._sums(x, known)
         constant = self._log_total(s, share) - torch.lgamma(counts + 1).sum(0) + impossible
         return constant + self.log_theta.T @ counts
 
-    def log_prob(self, x: Tensor, known: Known = None) -> Tensor:
+    def log_prob(self, x: Block, known: Mask = None) -> Scores:
         counts, s, share, impossible = self._sums(x, known)
         theta = self.log_theta.exp()[:, :, None]
         without = self._log_total((s - counts)[:, None], (share - theta).clamp(min=0.0))
@@ -113,11 +131,11 @@ class Multinomial(Leaf):
         out = self._log_total(s, share) - without + alone + impossible
         return out if known is None else out.masked_fill(~known.T[:, None], 0.0)
 
-    def sample(self, state: Tensor, *, generator: Generator) -> Tensor:
+    def sample(self, state: Observed, *, generator: Generator) -> Block:
         nothing = torch.zeros(len(state), self.columns, dtype=torch.float64)
         return self.complete(nothing, torch.zeros_like(nothing, dtype=torch.bool), state, generator=generator)
 
-    def complete(self, x: Tensor, known: Tensor, state: Tensor, *, generator: Generator) -> Tensor:
+    def complete(self, x: Block, known: Bool[Tensor, "n d"], state: Observed, *, generator: Generator) -> Block:
         """x (n, D) with its unknown cells drawn given the known ones and the state: exact.
 
         The total is a Poisson of a Gamma rate, and given that rate the columns are independent Poissons; known columns
@@ -141,16 +159,16 @@ class Multinomial(Leaf):
         alone.dispersion = self.total.dispersion.expand(1, self.states)
         return alone
 
-    def tails(self, column: int, x: Tensor) -> tuple[Tensor, Tensor]:
+    def tails(self, column: int, x: At) -> Tails:
         """P(X <= x | k) and P(X > x | k) of one column alone -> (K, m) each."""
         return self._column(column).tails(0, x)
 
-    def log_mass(self, column: int, region: Region) -> Tensor:
+    def log_mass(self, column: int, region: Region) -> PerState:
         """Of one column alone; regions of several columns of the block are not independent given k."""
         return log_mass_by_tails(self, column, region)
 
-    def sample_in(self, column: int, region: Region, state: Tensor, *, generator: Generator) -> Tensor:
+    def sample_in(self, column: int, region: Region, state: Observed, *, generator: Generator) -> Drawn:
         return sample_by_tails(self, column, region, state, generator)
 
-    def mean(self) -> Tensor:
+    def mean(self) -> Moments:
         return self._law()[0] * self.log_theta.exp()

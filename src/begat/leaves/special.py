@@ -6,11 +6,28 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from jaxtyping import Bool
 from torch import Generator, Tensor
 
 from begat.core import Region, Stats
-from begat.leaves.base import Cells, Known, Leaf
+from begat.leaves.base import (
+    Block,
+    Drawn,
+    Known,
+    Leaf,
+    Mask,
+    Moments,
+    Observed,
+    PerState,
+    Scores,
+    State,
+    Sums,
+    Weight,
+)
 from begat.leaves.categorical import Categorical
+
+Pair = tuple[Block, Block]
+"""Codes and values of the same cells."""
 
 
 class Special(Leaf):
@@ -58,12 +75,12 @@ class Special(Leaf):
         }
 
     # learning -----------------------------------------------------------------------------------------------------
-    def start(self, x: Cells, state: Tensor, weight: Tensor | None = None, known: Known = None) -> None:
+    def start(self, x: Pair, state: State, weight: Weight = None, known: Known = None) -> None:
         codes, values, codes_known, applies = _parts(x, known)
         self.codes.start(codes, state, weight, codes_known)
         self.remainder.start(values, state, weight, applies)
 
-    def statistics(self, x: Cells, state: Tensor, weight: Tensor | None = None, known: Known = None) -> Stats:
+    def statistics(self, x: Pair, state: State, weight: Weight = None, known: Known = None) -> Stats:
         codes, values, codes_known, applies = _parts(x, known)
         return join(
             {
@@ -85,27 +102,27 @@ class Special(Leaf):
         self.remainder.maximise(part(stats, "remainder"))
 
     # asking -------------------------------------------------------------------------------------------------------
-    def log_prob(self, x: Cells, known: Known = None) -> Tensor:
+    def log_prob(self, x: Pair, known: Known = None) -> Scores:
         codes, values, codes_known, applies = _parts(x, known)
         return self.codes.log_prob(codes, codes_known) + self.remainder.log_prob(values, applies)
 
-    def joint(self, x: Cells, known: Known = None) -> Tensor:
+    def joint(self, x: Pair, known: Known = None) -> Sums:
         codes, values, codes_known, applies = _parts(x, known)
         return self.codes.joint(codes, codes_known) + self.remainder.joint(values, applies)
 
-    def sample(self, state: Tensor, *, generator: Generator) -> tuple[Tensor, Tensor]:
+    def sample(self, state: Observed, *, generator: Generator) -> Pair:
         """Codes and values (n, D) each; the filler of a value that does not apply is 0."""
         codes = self.codes.sample(state, generator=generator)
         values = self.remainder.sample(state, generator=generator)
         assert isinstance(codes, Tensor) and isinstance(values, Tensor)
         return codes, values.masked_fill(codes != 0, 0.0)
 
-    def log_mass(self, column: int, region: Region) -> Tensor:
+    def log_mass(self, column: int, region: Region) -> PerState:
         """log (P(an allowed code other than 0) + P(code 0) P(value in the interval), if 0 is allowed) -> (K,)."""
         special, remainder = self._branches(column, region)
         return torch.logaddexp(special, remainder)
 
-    def _branches(self, column: int, region: Region) -> tuple[Tensor, Tensor]:
+    def _branches(self, column: int, region: Region) -> tuple[PerState, PerState]:
         """log P of the two ways to lie in the region: by a special code, by a value of the remainder; (K,) each."""
         table = self.codes.table(column)
         allowed = torch.ones(len(table), dtype=torch.bool) if region.codes is None else region.codes.bool()
@@ -114,7 +131,7 @@ class Special(Leaf):
             return special, torch.full_like(special, -torch.inf)
         return special, table[0] + self.remainder.log_mass(column, region._replace(codes=None))
 
-    def sample_in(self, column: int, region: Region, state: Tensor, *, generator: Generator) -> tuple[Tensor, Tensor]:
+    def sample_in(self, column: int, region: Region, state: Observed, *, generator: Generator) -> tuple[Drawn, Drawn]:
         """Codes and values (n,) each."""
         special, remainder = self._branches(column, region)
         state = state.long()
@@ -134,12 +151,12 @@ class Special(Leaf):
             values[plain] = number.double()
         return codes, values
 
-    def mean(self) -> Tensor:
+    def mean(self) -> Moments:
         """E[value | code 0, k]: the remainder's; which numbers the other codes stand for is not known here."""
         return self.remainder.mean()
 
 
-def _parts(x: Cells, known: Known) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+def _parts(x: Pair, known: Known) -> tuple[Block, Block, Mask, Bool[Tensor, "n d"]]:
     """Codes, values, which codes are known, and which values apply and are known."""
     codes, values = x
     codes_known, values_known = known if isinstance(known, tuple) else (known, known)

@@ -18,10 +18,14 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from begat.maths.points import Points, chosen, repeat
+from begat.maths.points import Asked, Group, Index, PerGroup, PerPoint, Points, chosen, repeat
 
+Queries = Float[Tensor, "d n"]
+Answers = Float[Tensor, "d k n"]
+"""Of the S = D K groups, the K that meet each row of queries."""
 WIDTH = 0.5
 """Width of a bin in bandwidths."""
 TERMS = 10
@@ -54,17 +58,17 @@ class GaussSum:
     """
 
     points: Points
-    bandwidth: Tensor
-    coefficient: Tensor
-    page: Tensor
-    middle: Tensor
-    scale: Tensor
-    shift: Tensor
-    first: Tensor
-    last: Tensor
-    lightest: Tensor
+    bandwidth: PerGroup
+    coefficient: Float[Tensor, "terms rows"]
+    page: Int[Tensor, " pages"]
+    middle: PerGroup
+    scale: PerGroup
+    shift: PerGroup
+    first: PerGroup
+    last: PerGroup
+    lightest: PerGroup
 
-    def log_sum(self, x: Tensor) -> Tensor:
+    def log_sum(self, x: Queries) -> Answers:
         """log sum_i w_i exp(-(x - x_i)^2 / 2 h^2) for queries x (D, n), finite numbers -> (D, S / D, n) in nats.
 
         Query row d meets the groups d S/D, ..., (d + 1) S/D - 1. Relative error of the sum below 1e-7.
@@ -82,7 +86,7 @@ class GaussSum:
             out[far[:, 0], far[:, 1], far[:, 2]] = value
         return out
 
-    def _near(self, x: Tensor, out: Tensor) -> None:
+    def _near(self, x: Queries, out: Answers) -> None:
         """Fill out (D, K, n) by one polynomial each; -inf or NaN where the bin has none."""
         shape = (len(x), -1, 1)
         u = (x[:, None] - self.middle.view(shape)).mul_(self.scale.view(shape))
@@ -96,7 +100,7 @@ class GaussSum:
             total = torch.addcmul(c.index_select(0, row), total, place)
         out.copy_(total.log_().view(out.shape))
 
-    def _far(self, group: Tensor, x: Tensor) -> Tensor:
+    def _far(self, group: Group, x: Asked) -> Asked:
         """The sum over the points that matter, for queries far from every point: group (m,), x (m,) -> (m,)."""
         p, h = self.points, self.bandwidth[group]
         after = p.rank(group, x)
@@ -111,7 +115,7 @@ class GaussSum:
         return log_sum_in(p, self.bandwidth, group, x, first, last)
 
 
-def log_sum_in(points: Points, bandwidth: Tensor, group: Tensor, x: Tensor, first: Tensor, last: Tensor) -> Tensor:
+def log_sum_in(points: Points, bandwidth: PerGroup, group: Group, x: Asked, first: Index, last: Index) -> Asked:
     """The sum over the points first, ..., last - 1 (flat indices) term by term: group, x, first, last (m,) -> (m,)."""
     out = torch.empty(len(x), dtype=torch.float64)
     count = last - first
@@ -131,7 +135,7 @@ def log_sum_in(points: Points, bandwidth: Tensor, group: Tensor, x: Tensor, firs
     return out
 
 
-def exact_log_sum(points: Points, bandwidth: Tensor, x: Tensor) -> Tensor:
+def exact_log_sum(points: Points, bandwidth: PerGroup, x: Queries) -> Answers:
     """What GaussSum.log_sum approximates, over all points term by term: x (D, n) -> (D, S / D, n)."""
     columns, n = x.shape
     states = len(bandwidth) // max(columns, 1)
@@ -147,7 +151,7 @@ def exact_log_sum(points: Points, bandwidth: Tensor, x: Tensor) -> Tensor:
     return out
 
 
-def build(points: Points, bandwidth: Tensor) -> GaussSum:
+def build(points: Points, bandwidth: PerGroup) -> GaussSum:
     """Bin the points of every group, each group not empty, and make the polynomials of all bins near a point."""
     lightest = points.least(points.weight) / points.sums(points.weight)
     near = (NEAR + 1) * WIDTH
@@ -201,7 +205,9 @@ def build(points: Points, bandwidth: Tensor) -> GaussSum:
     )  # fmt: skip
 
 
-def _moments(place: Tensor, weight: Tensor, flat: Tensor) -> tuple[Tensor, Tensor]:
+def _moments(
+    place: PerPoint, weight: PerPoint, flat: PerPoint
+) -> tuple[Float[Tensor, "bins terms"], Int[Tensor, " bins"]]:
     """sum w place^j of every occupied bin -> (bins, TERMS), and which bins those are; flat ascends."""
     new = torch.ones(len(flat), dtype=torch.bool)
     new[1:] = flat[1:] != flat[:-1]
@@ -214,7 +220,7 @@ def _moments(place: Tensor, weight: Tensor, flat: Tensor) -> tuple[Tensor, Tenso
     return torch.from_numpy(moments), flat[first].long()
 
 
-def _matrix(reach: int) -> Tensor:
+def _matrix(reach: int) -> Float[Tensor, "rows columns"]:
     """From the moments of BLOCK + 2 reach bins to the coefficients of the BLOCK in their middle: (rows, columns).
 
     A Gaussian between two bins, as a polynomial of degree TERMS - 1 in each place, by interpolation at Chebyshev nodes.

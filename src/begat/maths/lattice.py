@@ -13,12 +13,15 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 Row = Float[Tensor, " n"]
+Broadcast = Float[Tensor, "#*shape"]
+Common = Float[Tensor, "*shape"]
+"""The shape that all Broadcast arguments have together."""
 DIRECT = 256
 """Up to this many terms are summed one by one; longer sums follow Euler and Maclaurin."""
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
-def log_cell(lower: Tensor, upper: Tensor) -> Tensor:
+def log_cell(lower: Broadcast, upper: Broadcast) -> Common:
     """log(Phi(upper) - Phi(lower)) of the standard normal, in the tail that keeps its digits; -inf if empty."""
     flip = lower + upper > 0
     a, b = torch.where(flip, -upper, lower), torch.where(flip, -lower, upper)
@@ -28,7 +31,7 @@ def log_cell(lower: Tensor, upper: Tensor) -> Tensor:
     return torch.where(b > a, out, torch.full_like(out, -torch.inf))
 
 
-def log_sum(mean: Tensor, deviation: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
+def log_sum(mean: Broadcast, deviation: Broadcast, lower: Broadcast, upper: Broadcast) -> Common:
     """log sum_{k = lower}^{upper} exp(-(k - mean)^2 / 2 deviation^2), elementwise; bounds whole or infinite.
 
     Short sums are exact; sums of more than 256 terms use Euler-Maclaurin to the third derivative, whose relative error
@@ -50,7 +53,7 @@ def log_sum(mean: Tensor, deviation: Tensor, lower: Tensor, upper: Tensor) -> Te
     return torch.where(lower <= upper, out, -torch.inf)
 
 
-def _euler_maclaurin(mean: Tensor, deviation: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
+def _euler_maclaurin(mean: Row, deviation: Row, lower: Row, upper: Row) -> Row:
     a, b = (lower - mean) / deviation, (upper - mean) / deviation
     log_integral = log_cell(a, b) + HALF_LOG_2PI + deviation.log()
     ends = torch.zeros_like(mean)

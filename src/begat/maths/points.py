@@ -7,8 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+PerPoint = Float[Tensor, " p"]
+PerGroup = Float[Tensor, " s"]
+Group = Int[Tensor, " m"]
+Asked = Float[Tensor, " m"]
+Index = Int[Tensor, " m"]
+"""Where points lie in the flat axis of all groups."""
 NEGLIGIBLE = 1e-12
 """Points lighter than this share of their group's weight are left out."""
 
@@ -16,16 +23,16 @@ NEGLIGIBLE = 1e-12
 class Points(NamedTuple):
     """S groups of weighted points: x (P,) ascending and distinct within a group, weight (P,) > 0, start (S + 1,)."""
 
-    x: Tensor
-    weight: Tensor
-    start: Tensor
+    x: PerPoint
+    weight: PerPoint
+    start: Int[Tensor, " s+1"]
 
     @property
-    def counts(self) -> Tensor:
+    def counts(self) -> Int[Tensor, " s"]:
         """Points of each group, (S,)."""
         return self.start.diff()
 
-    def spread(self, value: Tensor) -> Tensor:
+    def spread(self, value: Shaped[Tensor, " s"]) -> Shaped[Tensor, " p"]:
         """The value (S,) of each point's group -> (P,)."""
         return repeat(value, self.counts)
 
@@ -34,15 +41,15 @@ class Points(NamedTuple):
         here = slice(int(self.start[first]), int(self.start[last]))
         return Points(self.x[here], self.weight[here], self.start[first : last + 1] - self.start[first])
 
-    def sums(self, value: Tensor) -> Tensor:
+    def sums(self, value: PerPoint) -> PerGroup:
         """The sum of a value (P,) over each group -> (S,)."""
         return self._reduce(np.add, value)
 
-    def least(self, value: Tensor) -> Tensor:
+    def least(self, value: PerPoint) -> PerGroup:
         """The smallest value (P,) of each group -> (S,); 0 for an empty group."""
         return self._reduce(np.minimum, value)
 
-    def _reduce(self, ufunc: np.ufunc, value: Tensor) -> Tensor:
+    def _reduce(self, ufunc: np.ufunc, value: PerPoint) -> PerGroup:
         out = torch.zeros(len(self.start) - 1, dtype=value.dtype)
         some = self.counts > 0
         if bool(some.any()):
@@ -62,7 +69,7 @@ class Points(NamedTuple):
         # Sums are rounded: equal repetitions must not change.
         return self if bool((times < 1 + 1e-9).all()) else self._replace(weight=self.weight * self.spread(times))
 
-    def rank(self, group: Tensor, value: Tensor, *, right: bool = False) -> Tensor:
+    def rank(self, group: Group, value: Asked, *, right: bool = False) -> Index:
         """Where each value (m,) stands among the points of its group (m,): the flat index of the first point >= it.
 
         With `right`, of the first point > it. Bisection over all values at once.
@@ -75,7 +82,7 @@ class Points(NamedTuple):
             low, high = torch.where(below, middle + 1, low), torch.where(below | ~open_, high, middle)
         return low
 
-    def quantile(self, share: float) -> Tensor:
+    def quantile(self, share: float) -> PerGroup:
         """The weighted quantile of each group -> (S,), midway where it is not unique; NaN for an empty group.
 
         A point of weight 3 counts as three points.
@@ -93,7 +100,7 @@ class Points(NamedTuple):
         middle = self.x[low] + 0.5 * (self.x[high] - self.x[low])
         return torch.where(self.counts > 0, middle, torch.nan)
 
-    def moved_to_cells(self, step: Tensor, *, whole: bool = False) -> Points:
+    def moved_to_cells(self, step: PerGroup, *, whole: bool = False) -> Points:
         """Points in the same cell [j step, (j + 1) step) become one at their mean; step (S,), 0 leaves a group alone.
 
         Cells of a step and of its double nest, so cells of powers of two can be merged again. With `whole` the means
@@ -114,17 +121,17 @@ class Points(NamedTuple):
         return _merged(Points(mean.round() if whole else mean, weight, start))
 
 
-def repeat(value: Tensor, times: Tensor) -> Tensor:
+def repeat(value: Shaped[Tensor, " s"], times: Int[Tensor, " s"]) -> Shaped[Tensor, " p"]:
     """Each value as many times as is said: numpy does long runs several times faster than torch."""
     return torch.from_numpy(np.repeat(value.numpy(), times.numpy()))
 
 
-def chosen(value: Tensor, mask: Tensor) -> Tensor:
+def chosen(value: Shaped[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Shaped[Tensor, " p"]:
     """The values where the mask is True: numpy does it several times faster than torch."""
     return torch.from_numpy(value.numpy()[mask.numpy()])
 
 
-def collect(x: Tensor, weight: Tensor, counts: Tensor) -> Points:
+def collect(x: PerPoint, weight: PerPoint, counts: Int[Tensor, "pieces s"]) -> Points:
     """Points from pieces that each hold their points group by group.
 
     x, weight (P,): all pieces one after the other. counts (pieces, S): how many points each piece has in each group.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
-from begat.maths.lattice import log_cell
+from begat.maths.lattice import Row, log_cell
 
 
-def draw(mean: Tensor, deviation: Tensor, lower: Tensor, upper: Tensor, *, generator: Generator) -> Tensor:
+def draw(mean: Row, deviation: Row, lower: Row, upper: Row, *, generator: Generator) -> Row:
     """One number for each (mean, deviation, lower, upper), (n,) each, -> (n,) float64; bounds may be infinite.
 
     Where the interval reaches to within one deviation of the mean, by inverting the cdf. Farther out, by Marsaglia's
@@ -36,7 +36,7 @@ def draw(mean: Tensor, deviation: Tensor, lower: Tensor, upper: Tensor, *, gener
     return torch.minimum(torch.maximum(x, lower), upper)
 
 
-def draw_whole(mean: Tensor, deviation: Tensor, lower: Tensor, upper: Tensor, *, generator: Generator) -> Tensor:
+def draw_whole(mean: Row, deviation: Row, lower: Row, upper: Row, *, generator: Generator) -> Row:
     """One whole number k, lower <= k <= upper, with probability proportional to exp(-(k - mean)^2 / 2 deviation^2).
 
     A draw from the line is rounded and accepted with probability (lattice mass) / (M rounded mass), where M is the
@@ -57,7 +57,7 @@ def draw_whole(mean: Tensor, deviation: Tensor, lower: Tensor, upper: Tensor, *,
     return out
 
 
-def _log_ratio(k: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+def _log_ratio(k: Row, mean: Row, deviation: Row) -> Row:
     """log of exp(-(k - mean)^2 / 2 deviation^2) over the normal mass that is rounded to k."""
     u, half = (k - mean) / deviation, 0.5 / deviation
     return -0.5 * u * u - log_cell(u - half, u + half)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -21,17 +22,26 @@ def accuracy(truth: np.ndarray, predicted: np.ndarray) -> Score:
     return share(float((truth == predicted).sum()), len(truth), "higher", 1.0)
 
 
-def log_loss(truth: np.ndarray, proba: np.ndarray) -> Score:
-    """mean_i -log P(y_i | x_i), nats per row. truth: (n,) class numbers; proba: (n, K).
+def log_loss(truth: np.ndarray, log_proba: np.ndarray) -> Score:
+    """mean_i -log P(y_i | x_i), nats per row. truth: (n,) class numbers; log_proba: (n, K), nats.
 
     Nothing is clipped: a class that happened under probability zero makes it infinite, and the note counts the rows.
     """
-    p = proba[np.arange(len(truth)), truth]
-    zero = p <= 0
+    p = log_proba[np.arange(len(truth)), truth]
+    zero = np.isneginf(p)
     if zero.any():
         note = f"{int(zero.sum())} of {len(p)} rows have a class of probability zero"
         return Score(math.inf, None, "nats per row", "lower", None, note)
-    return mean(-np.log(p), "nats per row", "lower")
+    return mean(-p, "nats per row", "lower")
+
+
+def log_probabilities(model: Any, X: Any) -> np.ndarray:
+    """log P(y | x) -> (n, classes), nats: the model's own where it has them, for they do not underflow."""
+    if hasattr(model, "predict_log_proba"):
+        with np.errstate(divide="ignore"):
+            return np.asarray(model.predict_log_proba(X), dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        return np.log(np.asarray(model.predict_proba(X), dtype=np.float64))
 
 
 def calibration_error(truth: np.ndarray, proba: np.ndarray, bins: int = BINS) -> Score:

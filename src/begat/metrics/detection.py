@@ -66,8 +66,8 @@ def detection_auc(
 
     The standard error is DeLong's of the pooled scores: it takes them for the scores of one fixed classifier and
     leaves out that the five share training rows. With nothing to detect, (AUC - 1/2) / stderr then has a spread of 1.4
-    with 60 to 150 rows a side, 1.1 with 400 and 1.0 with 1,500 (measured): read errors of small tables as too small. AUC well below 1/2 is a finding too: rows copied from the real side
-    make a classifier predict the wrong side.
+    with 60 to 150 rows a side, 1.1 with 400 and 1.0 with 1,500 (measured): read errors of small tables as too small.
+    AUC well below 1/2 is a finding too: rows copied from the real side make a classifier predict the wrong side.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedKFold
