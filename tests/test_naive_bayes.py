@@ -377,3 +377,18 @@ def test_threads_do_not_change_the_answer():
         np.testing.assert_allclose(NaiveBayes().fit(X, y).log_prob(X), base, rtol=1e-9)
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_number_with_a_code_of_its_own_is_counted_once():
+    """Codes and remainder of a column on a grid sum to one together, and draws agree (false alarms: 1e-6 a cell)."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 4000)
+    x = np.where(rng.random(4000) < 0.5, 0, rng.poisson(800 + 30 * y)) % 3000
+    for leaves in ("gaussian", "histogram", "kde"):
+        model = NaiveBayes(leaves=leaves).fit(pd.DataFrame({"x": x}), y)
+        assert model.schema_["x"].atoms == (0.0,)
+        every = pd.DataFrame({"x": np.arange(0, 5000)})
+        assert np.exp(model.log_prob(every)).sum() == pytest.approx(1.0, abs=1e-6)
+        inside = np.exp(model.log_prob(every[every["x"].between(0, 790)])).sum()
+        drawn = model.sample(20_000, random_state=0)["x"].between(0, 790).mean()
+        assert abs(drawn - inside) < 4.9 * np.sqrt(inside / 20_000)

@@ -156,7 +156,7 @@ class TableCodec:
         return Encoded(Batch((values, codes), (known, None)), None)
 
     def _numbered(self, X: Any, places: list[int]) -> Encoded | None:
-        """One block of integers whose levels are consecutive whole numbers, as codes; None if X is not, or has others."""
+        """One block of integers whose levels are consecutive, as codes; None if X is none, or has other values."""
         if self.first is None:
             return None
         view = frame.block(X, places)
@@ -205,15 +205,15 @@ class TableCodec:
         return frame.build(container or self.schema.container, self.names, made)
 
 
-PIECE = 512
+PIECE = 2048
 
 
 def _consecutive(columns: Sequence[Column]) -> np.ndarray | None:
     """The first level of each column, if all columns are coded and their levels consecutive whole numbers; or None."""
     first = []
     for column in columns:
-        levels = column.levels if column.coded else None
-        if not levels or any(type(v) is not int for v in levels) or levels != tuple(range(levels[0], levels[-1] + 1)):
+        levels = [v for v in column.levels or () if type(v) is int] if column.coded else []
+        if not levels or column.levels != tuple(range(levels[0], levels[-1] + 1)):
             return None
         first.append(levels[0])
     return np.array(first) if first else None

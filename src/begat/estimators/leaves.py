@@ -70,7 +70,8 @@ def make(
     leaf = _leaf(name, columns, states, alphas, smoothing, shared)
     if columns[0].special:
         levels = tuple(c.codes for c in columns)
-        leaf = Special(Categorical(len(columns), states, levels=levels, alpha=alphas), leaf)
+        atoms = tuple(tuple(float(c.encoded(a)) for a in c.atoms) for c in columns) if columns[0].grid else ()
+        leaf = Special(Categorical(len(columns), states, levels=levels, alpha=alphas), leaf, atoms)
     values = tuple(s.value for s in slots if s.value is not None)
     return Part(leaf, values, tuple(s.code for s in slots if s.code is not None))
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
 
-from begat.core import Batch, Model, Region, Spec, Stats
+from begat.core import Batch, Model, Region, Spec, Stats, all_finite
 from begat.errors import EvidenceError
 from begat.leaves.base import Cells, Known, Leaf
 
@@ -132,6 +132,8 @@ class NaiveBayes(Model):
         """log P(y | x) = log P(x, y) - log P(x) -> (K, n); a row that no class can produce leaves the prior."""
         joint = self.joint(batch)
         whole = torch.logsumexp(joint, 0)
+        if all_finite(whole):
+            return joint - whole
         return torch.where(torch.isfinite(whole), joint - whole, self.log_prior[:, None].to(joint.dtype))
 
     def surprise(self, batch: Batch) -> list[tuple[Part, Cellwise]]:

@@ -21,20 +21,23 @@ else:
     Cells = Block | tuple[Block, Block]
     """(n, D) values or codes; the pair (codes, values) for a leaf of special codes plus a remainder."""
     Known = Mask | tuple[Mask, Mask]
+ByColumn = Float[Tensor, "d n"]
+"""A block with its columns first, as scores have them."""
+MaskByColumn = Bool[Tensor, "d n"] | None
 Observed = Int[Tensor, " n"]
 State = Observed | Float[Tensor, "k n"]
 Weight = Float[Tensor, " n"] | None
 Scores = Float[Tensor, "d k n"]
 Picked = Float[Tensor, "_ k n"]
+"""Scores of some of the columns."""
 Sums = Float[Tensor, "k n"]
 Drawn = Shaped[Tensor, " n"]
 PerState = Float[Tensor, " k"]
+PerColumn = Float[Tensor, " d"]
 Moments = Float[Tensor, "d k"]
 At = Float[Tensor, " m"]
+"""Numbers at which a law is asked."""
 Tails = tuple[Float[Tensor, "k m"], Float[Tensor, "k m"]]
-PerColumn = Float[Tensor, " d"]
-ByColumn = Float[Tensor, "d n"]
-MaskByColumn = Bool[Tensor, "d n"] | None
 
 
 class Leaf(nn.Module, ABC):

@@ -11,19 +11,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Generator, Tensor, nn
 
 from begat.core import Region, Stats
-from begat.leaves.base import (
-    Block,
-    Drawn,
-    Leaf,
-    Mask,
-    Moments,
-    Observed,
-    PerState,
-    Scores,
-    State,
-    Sums,
-    Weight,
-)
+from begat.leaves.base import Block, Drawn, Leaf, Mask, Moments, Observed, PerState, Scores, State, Sums, Weight
 from begat.leaves.histogram import Histogram
 from begat.leaves.special import join, part
 
@@ -31,8 +19,8 @@ MONDAYS = 3
 """Days from the Monday before it to 1970-01-01, a Thursday."""
 Point = tuple[int, ...]
 """(week, weekday) or (week, weekday, time of day) of one tick; Monday is 0."""
-Part = Float[Tensor, "*shape"]
-"""One part of the date of each tick, in the shape of the ticks."""
+Numbers = Float[Tensor, "*shape"]
+"""Ticks, or one part of the date of each."""
 
 
 class Calendar(Leaf):
@@ -91,7 +79,7 @@ class Calendar(Leaf):
         return [(name, leaf) for name, leaf in self.parts.items() if isinstance(leaf, Histogram)]
 
     # ticks and dates ----------------------------------------------------------------------------------------------
-    def _split(self, x: Shaped[Tensor, "*shape"]) -> list[Part]:
+    def _split(self, x: Shaped[Tensor, "*shape"]) -> list[Numbers]:
         """Week, weekday and (if a day has several ticks) time of day of each tick, in float64."""
         tick = x.double().floor() + (self.origin + MONDAYS * self.ticks_per_day)
         day = (tick / self.ticks_per_day).floor()
@@ -99,7 +87,7 @@ class Calendar(Leaf):
         week = (day / 7).floor()
         return [week, day - 7 * week] + [time] * (self.ticks_per_day > 1)
 
-    def _tick(self, parts: Sequence[Part]) -> Part:
+    def _tick(self, parts: Sequence[Numbers]) -> Numbers:
         """The inverse of `_split`."""
         day = 7 * parts[0] + parts[1] - MONDAYS
         return day * self.ticks_per_day + (parts[2] if len(parts) > 2 else 0.0) - self.origin

@@ -45,6 +45,7 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("lower", "upper"), _numbers),
     **dict.fromkeys(("grid", "exact", "shared"), lambda v: type(v) is bool),
     "origin": lambda v: type(v) is int and abs(v) < 2**62,
+    "atoms": lambda v: isinstance(v, tuple) and all(map(_numbers, v)),
     "levels": lambda v: isinstance(v, tuple) and all(map(_whole, v)),
     "alpha": lambda v: (_numbers(v) and all(a >= 0 for a in v)) or (type(v) in (int, float) and v >= 0),
     "var_smoothing": lambda v: type(v) in (int, float) and v >= 0,

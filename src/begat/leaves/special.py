@@ -10,24 +10,15 @@ from jaxtyping import Bool
 from torch import Generator, Tensor
 
 from begat.core import Region, Stats
-from begat.leaves.base import (
-    Block,
-    Drawn,
-    Known,
-    Leaf,
-    Mask,
-    Moments,
-    Observed,
-    PerState,
-    Scores,
-    State,
-    Sums,
-    Weight,
-)
+from begat.leaves.base import Block, Drawn, Known, Leaf, Mask, Moments, Observed, PerState, Scores, State, Sums, Weight
 from begat.leaves.categorical import Categorical
 
 Pair = tuple[Block, Block]
 """Codes and values of the same cells."""
+
+
+TRIES = 100
+"""How often a draw on an atom is drawn again; a remainder that has hardly any other value keeps it then."""
 
 
 class Special(Leaf):
@@ -37,13 +28,22 @@ class Special(Leaf):
     (codes (n, D), values (n, D)); a value whose code is not 0, or not known, does not apply, whatever its mask says.
     Where code 0 is known and the value is not, the value is integrated out.
 
+    On a grid the remainder could fall on a number that has a code of its own. That never counts: given the atoms (the
+    numbers that codes 1, 2, ... stand for, in encoded numbers), p(value | k) is renormalised without them, and draws on
+    them are drawn again.
+
     codes: the categorical of the codes. remainder: any leaf of values, of the same columns and states. Both may be
     given as the description that `registry.describe` makes of them. The statistics add if the remainder's do.
     """
 
     reads = "both"
 
-    def __init__(self, codes: Categorical | Mapping[str, Any], remainder: Leaf | Mapping[str, Any]):
+    def __init__(
+        self,
+        codes: Categorical | Mapping[str, Any],
+        remainder: Leaf | Mapping[str, Any],
+        atoms: tuple[tuple[float, ...], ...] = (),
+    ):
         from begat.leaves.registry import build  # the registry contains this class
 
         super().__init__()
@@ -56,7 +56,9 @@ class Special(Leaf):
                 f"codes of {made.columns} columns and {made.states} states, remainder of {rest.columns} and "
                 f"{rest.states}; give both the same"
             )
-        self.codes, self.remainder = made, rest
+        if atoms and len(atoms) != made.columns:
+            raise ValueError(f"atoms of {len(atoms)} columns for {made.columns}; give each column its own, or none any")
+        self.codes, self.remainder, self.atoms = made, rest, tuple(map(tuple, atoms))
         self.columns, self.states, self.additive = made.columns, made.states, rest.additive
 
     codes: Categorical
@@ -65,7 +67,7 @@ class Special(Leaf):
     def config(self) -> dict[str, Any]:
         from begat.leaves.registry import describe
 
-        return {"codes": describe(self.codes), "remainder": describe(self.remainder)}
+        return {"codes": describe(self.codes), "remainder": describe(self.remainder), "atoms": self.atoms}
 
     def layout(self) -> dict[str, tuple[int, ...]]:
         return {
@@ -104,18 +106,52 @@ class Special(Leaf):
     # asking -------------------------------------------------------------------------------------------------------
     def log_prob(self, x: Pair, known: Known = None) -> Scores:
         codes, values, codes_known, applies = _parts(x, known)
-        return self.codes.log_prob(codes, codes_known) + self.remainder.log_prob(values, applies)
+        out = self.codes.log_prob(codes, codes_known) + self.remainder.log_prob(values, applies)
+        left = self._log_left()
+        return out if left is None else out - left[:, :, None] * applies.T[:, None]
 
     def joint(self, x: Pair, known: Known = None) -> Sums:
         codes, values, codes_known, applies = _parts(x, known)
-        return self.codes.joint(codes, codes_known) + self.remainder.joint(values, applies)
+        out = self.codes.joint(codes, codes_known) + self.remainder.joint(values, applies)
+        left = self._log_left()
+        return out if left is None else out - left.T @ applies.T.double()
 
     def sample(self, state: Observed, *, generator: Generator) -> Pair:
         """Codes and values (n, D) each; the filler of a value that does not apply is 0."""
         codes = self.codes.sample(state, generator=generator)
         values = self.remainder.sample(state, generator=generator)
         assert isinstance(codes, Tensor) and isinstance(values, Tensor)
+        for _ in range(TRIES if self.atoms else 0):
+            twice = (codes == 0) & self._is_atom(values)
+            rows = twice.any(1).nonzero()[:, 0]
+            if not len(rows):
+                break
+            again = self.remainder.sample(state[rows], generator=generator)
+            values[rows] = torch.where(twice[rows], again.to(values.dtype), values[rows])
         return codes, values.masked_fill(codes != 0, 0.0)
+
+    def _is_atom(self, values: Tensor) -> Tensor:
+        """Which values (n, D) of the remainder are numbers that have a code of their own."""
+        odd = torch.zeros_like(values, dtype=torch.bool)
+        for d, atoms in enumerate(self.atoms):
+            for atom in atoms:
+                odd[:, d] |= values[:, d] == atom
+        return odd
+
+    def _atom_mass(self, within: Region | None = None) -> Tensor:
+        """sum_a p(a | k) of the remainder over each column's atoms (those in a region) -> (D, K)."""
+        mass = torch.zeros(self.columns, self.states, dtype=torch.float64)
+        for i in range(max(map(len, self.atoms), default=0)):
+            at = torch.tensor([a[min(i, len(a) - 1)] if a else 0.0 for a in self.atoms], dtype=torch.float64)
+            counts = torch.tensor([i < len(a) for a in self.atoms])
+            if within is not None:
+                counts &= (at >= within.lower) & (at <= within.upper)
+            mass += torch.where(counts[:, None], self.remainder.log_prob(at[None])[:, :, 0].exp(), 0.0)
+        return mass
+
+    def _log_left(self) -> Tensor | None:
+        """log of what the atoms leave of the remainder, by which it is renormalised -> (D, K); None without atoms."""
+        return torch.log1p(-self._atom_mass().clamp(max=1 - 1e-12)) if self.atoms else None
 
     def log_mass(self, column: int, region: Region) -> PerState:
         """log (P(an allowed code other than 0) + P(code 0) P(value in the interval), if 0 is allowed) -> (K,)."""
@@ -129,7 +165,12 @@ class Special(Leaf):
         special = torch.logsumexp(table.masked_fill(~allowed[:, None], -torch.inf)[1:], 0)
         if not allowed[0]:
             return special, torch.full_like(special, -torch.inf)
-        return special, table[0] + self.remainder.log_mass(column, region._replace(codes=None))
+        interval = region._replace(codes=None)
+        mass, left = self.remainder.log_mass(column, interval), self._log_left()
+        if left is not None:
+            inside = (mass.exp() - self._atom_mass(interval)[column]).clamp(min=0.0)
+            mass = torch.where(inside > 1e-14 * mass.exp(), inside.log(), -torch.inf) - left[column]
+        return special, table[0] + mass
 
     def sample_in(self, column: int, region: Region, state: Observed, *, generator: Generator) -> tuple[Drawn, Drawn]:
         """Codes and values (n,) each."""
@@ -146,9 +187,17 @@ class Special(Leaf):
             codes = torch.where(plain, 0, drawn)
         values = torch.zeros(len(state), dtype=torch.float64)
         if bool(plain.any()):
-            number = self.remainder.sample_in(column, region._replace(codes=None), state[plain], generator=generator)
+            interval = region._replace(codes=None)
+            number = self.remainder.sample_in(column, interval, state[plain], generator=generator)
             assert isinstance(number, Tensor)
             values[plain] = number.double()
+            for _ in range(TRIES if self.atoms else 0):
+                twice = plain & sum((values == a for a in self.atoms[column]), torch.zeros_like(plain))
+                if not bool(twice.any()):
+                    break
+                again = self.remainder.sample_in(column, interval, state[twice], generator=generator)
+                assert isinstance(again, Tensor)
+                values[twice] = again.double()
         return codes, values
 
     def mean(self) -> Moments:
