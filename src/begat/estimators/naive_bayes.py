@@ -46,8 +46,8 @@ class NaiveBayes(Generative):
 
     leaves: "auto" (per column, by held-out likelihood), one name for all columns it suits, or {column: name} of
     gaussian, lognormal, kde, histogram, poisson, negative_binomial, multinomial, categorical, bernoulli.
-    alpha: pseudo-count of each level, a number or {column: number}. var_smoothing: share of each column's own variance
-    added to the Gaussian's. shared_variance: one variance for all classes (`to_linear` needs it). priors: None for the
+    alpha: pseudo-count of each level, a number or {column: number}. var_smoothing: pseudo-rows
+    of the column's variance in each class's (gaussian, lognormal); 0 is maximum likelihood. shared_variance: one variance for all classes (`to_linear` needs it). priors: None for the
     frequencies of y, "uniform", or the probabilities as a sequence or {class: p}. task: "auto", "classification",
     "regression" or "density" (y is ignored). missing: "outcome" or "unknown" (integrated out). schema: a Schema (or a
     part of one) instead of the inferred one. random_state: kept for the interface; this fit draws nothing.
@@ -60,7 +60,7 @@ class NaiveBayes(Generative):
         *,
         leaves: str | Mapping[Any, str] = "auto",
         alpha: float | Mapping[Any, float] = 1.0,
-        var_smoothing: float = 1e-9,
+        var_smoothing: float = 1.0,
         shared_variance: bool = False,
         priors: Any = None,
         task: str = "auto",

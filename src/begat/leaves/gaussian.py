@@ -50,8 +50,9 @@ class Gaussian(Leaf):
     sum_d log p = const_k + A x' + B x'^2 with x' = x - origin: two matrix products. Columns whose states lie too far
     apart for that (SEPARATION) are done term by term.
 
-    var_smoothing: share of the column's own variance that is added to each state's (scikit-learn adds a share of the
-    LARGEST column's; ours does not depend on other columns' units). shared: one variance for all states.
+    Smoothing. variance_k = (N_k v_k + s V) / (N_k + s) with v_k that of the state's N_k rows, V that of the column's
+    rows of all states, and s = `var_smoothing` pseudo-rows; s = 0 is maximum likelihood. (scikit-learn adds a share of
+    the LARGEST column's variance; ours does not depend on other columns' units.) shared: one variance for all states.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Gaussian(Leaf):
         grid: bool = False,
         lower: tuple[float, ...] | None = None,
         upper: tuple[float, ...] | None = None,
-        var_smoothing: float = 1e-9,
+        var_smoothing: float = 1.0,
         shared: bool = False,
     ):
         super().__init__()
@@ -135,9 +136,14 @@ class Gaussian(Leaf):
         overall = within + between
         # A column that never varies has no scale: its own size stands in, and 1 for the constant 0.
         overall = torch.where(overall > 1e-30 * pooled**2, overall, torch.where(pooled == 0, 1.0, pooled**2))
-        mean = torch.where(has, mean, pooled)
-        variance = torch.where(has, within.expand_as(variance) if self.shared else variance, overall)
-        variance = variance + max(self.var_smoothing, 1e-12 if (variance <= 0).any() else 0.0) * overall
+        pull = self.var_smoothing
+        if self.shared:
+            variance = ((total * within + pull * overall) / (total + pull)).expand_as(variance)
+        elif pull:
+            variance = (weight * variance + pull * overall) / (weight + pull)
+        if (variance <= 0).any():
+            variance = variance + 1e-12 * overall
+        mean, variance = torch.where(has, mean, pooled), torch.where(has, variance, overall)
         self.mean_, self.variance = mean, variance.clamp(min=LATTICE_FLOOR) if self.grid else variance
 
     # asking -------------------------------------------------------------------------------------------------------

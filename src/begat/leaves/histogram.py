@@ -37,6 +37,10 @@ POINTS = 600
 """Bins of a column on a grid: up to that many points have a bin each."""
 BINS = 128
 """Bins of a continuous column at most."""
+POWER = 3.0
+"""Survival beyond the outer edges falls as the distance to the power -3: mean and variance are finite, just."""
+FINE = 1e4
+"""Scale of a tail on a grid, in steps, from which on its mean is that of the continuous law, within 1 / scale."""
 CONSTANT_WIDTH = 1e-6
 """Width of the one bin of a constant continuous column, relative to the constant (1 for 0)."""
 
@@ -54,10 +58,11 @@ class Histogram(Leaf):
     rows is q.
 
     Tails. What lies beyond the outer edges is a bin like the others (it has at least its pseudo-count), within which
-    the law is exponential in the distance t >= 0 from the edge, geometric on a grid, and cut by the stated bounds:
-    p(t) = exp(-t / s) / (s (1 - exp(-L / s))), L the distance of the bound. The scale is s = (s_0 + sum t) / (1 + N_t)
-    from the N_t rows beyond, s_0 the width of the outermost bin or an eighth of the range, the larger. A bound at the
-    edge leaves no tail.
+    the law of the distance t >= 0 from the edge is Pareto's of the second kind (Lomax 1954), cut at the distance L of
+    the stated bound: P(T > t) = ((1 + t / s)^-3 - (1 + L / s)^-3) / (1 - (1 + L / s)^-3), integrated over cells on a
+    grid. It falls as t^-4, so that a number a thousand ranges out costs tens of nats and not thousands; its mean s / 2
+    without a bound is (m + sum t) / (1 + N_t) of the N_t rows beyond, m the width of the outermost bin or an eighth of
+    the range, the larger. A bound at the edge leaves no tail.
 
     bins: default 600 on a grid, 128 otherwise. On a grid x and the bounds are whole numbers and p is a mass.
     """
@@ -170,7 +175,8 @@ class Histogram(Leaf):
         tail = torch.stack([counts[:, 0].sum(1), counts.sum(2).gather(1, used[:, None] + 1)[:, 0]])
         last = self.edges.gather(1, (used - 1)[:, None])[:, 0]
         outer = torch.stack([self.edges[:, 1] - low, high - last])
-        self.scale = (torch.maximum(outer, (high - low) / 8) + stats["beyond"]) / (1 + tail)
+        mean = (torch.maximum(outer, (high - low) / 8) + stats["beyond"]) / (1 + tail)
+        self.scale = (POWER - 1) * mean
 
     # bins ---------------------------------------------------------------------------------------------------------
     def _outline(self) -> tuple[PerColumn, PerColumn, Int[Tensor, " d"]]:
@@ -205,9 +211,9 @@ class Histogram(Leaf):
         distance = torch.where(below, low[column] - x, x - high[column])
         scale, room = self.scale[side, column], self._room()[side, column]
         # On a grid a point's mass is the integral over its cell, which begins half a step nearer to the edge.
-        log_unit = _log1mexp(1 / scale) if self.grid else -scale.log()
         near = (distance - 0.5).clamp(min=0.0) if self.grid else distance
-        tail = log_unit - near / scale - _log1mexp(room / scale)
+        log_rate = _log1mexp(POWER * torch.log1p(1 / (scale + near))) if self.grid else (POWER / (scale + near)).log()
+        tail = _log_beyond(near, scale) + log_rate - _log1mexp(-_log_beyond(room, scale))
         out[row, column] = torch.where(distance <= room, tail, -torch.inf)
         return out
 
@@ -233,7 +239,8 @@ class Histogram(Leaf):
         left = self.edges.gather(1, (bins.T - 1).clamp(min=0)).T
         right = self.edges.gather(1, torch.minimum(bins.T, used[:, None])).T
         inside = left + u * (right - left)
-        far = -self.scale[:, None] * torch.log1p(u * torch.expm1(-self._room() / self.scale)[:, None])
+        survival = torch.log1p(u * torch.expm1(_log_beyond(self._room(), self.scale))[:, None])
+        far = self.scale[:, None] * torch.expm1(-survival / POWER)
         x = torch.where(bins == 0, low - far[0], torch.where(bins > used, high + far[1], inside))
         lower, upper = self.ends
         if not self.grid:
@@ -258,11 +265,11 @@ class Histogram(Leaf):
         left, right = edges[(bins - 1).clamp(min=0)], edges[torch.minimum(bins, used)]
         width = torch.where(right > left, right - left, 1.0)
         scale, room = self.scale[:, column], torch.stack([low - lower, upper - high])
-        whole = -torch.expm1(-room / scale)
+        whole = -torch.expm1(_log_beyond(room, scale))
         down, up = (low - x).clamp(min=0.0), (x - high).clamp(min=0.0)
         share = torch.where(bins == 0, _cut(down, scale[0], room[0]) / whole[0], (x - left) / width)
-        share = torch.where(bins > used, torch.expm1(-up / scale[1]) / -whole[1], share)
-        rest = torch.where(bins == 0, torch.expm1(-down / scale[0]) / -whole[0], (right - x) / width)
+        share = torch.where(bins > used, torch.expm1(_log_beyond(up, scale[1])) / -whole[1], share)
+        rest = torch.where(bins == 0, torch.expm1(_log_beyond(down, scale[0])) / -whole[0], (right - x) / width)
         rest = torch.where(bins > used, _cut(up, scale[1], room[1]) / whole[1], rest)
         return (before[bins] + p[bins] * share[:, None]).T, (after[bins] + p[bins] * rest[:, None]).T
 
@@ -276,12 +283,7 @@ class Histogram(Leaf):
         """E[x | k] = sum_b P(b | k) E[x | b]."""
         low, high, used = self._outline()
         room = self._room()
-        rate = 1 / self.scale
-        if self.grid:  # E[j] of P(j) proportional to exp(-rate j), j = 0 .. room - 1, half a step beyond the edge
-            beyond = 0.5 + 1 / torch.expm1(rate) - torch.where(room > 0, room / torch.expm1(room * rate), 0.0)
-        else:
-            beyond = self.scale - torch.where(room > 0, room / torch.expm1(room * rate), 0.0)
-        beyond = torch.where(room.isinf(), (0.5 + 1 / torch.expm1(rate)) if self.grid else self.scale, beyond)
+        beyond = _mean_beyond(room, self.scale, self.grid)
         centre = torch.zeros(self.columns, self.bins + 2, dtype=torch.float64)
         middle = 0.5 * (self.edges[:, 1:] + self.edges[:, :-1])
         centre[:, 1:-1] = torch.where(middle.isfinite(), middle, 0.0)
@@ -296,6 +298,32 @@ def _log1mexp(t: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return torch.where(t < 0.693, torch.log(-torch.expm1(-t)), torch.log1p(-torch.exp(-t)))
 
 
+def _log_beyond(distance: Float[Tensor, "..."], scale: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """log P(T > distance) of the tail that no bound cuts."""
+    return -POWER * torch.log1p(distance / scale)
+
+
 def _cut(distance: At, scale: Float[Tensor, ""], room: Float[Tensor, ""]) -> At:
-    """exp(-distance / scale) - exp(-room / scale): what an exponential tail cut at `room` has beyond `distance`."""
-    return torch.exp(-distance / scale) * -torch.expm1(-(room - distance).clamp(min=0.0) / scale)
+    """P(distance < T <= room) of the tail that no bound cuts."""
+    left, end = _log_beyond(distance, scale), _log_beyond(room, scale)
+    return left.exp() * -torch.expm1((end - left).clamp(max=0.0))
+
+
+def _mean_beyond(room: Sides, scale: Sides, grid: bool) -> Sides:
+    """E[T | T <= room], on a grid that of the middle of T's cell.
+
+    (room / 2) (3 + r) / (3 + 3 r + r^2) with r = room / scale; on a grid 1/2 + sum_{0 < j < room} (S(j) - S(room)) /
+    (1 - S(room)), S(j) = (1 + j / scale)^-3, whose sum is a difference of Hurwitz zeta functions.
+    """
+    bounded = room.isfinite()
+    r = torch.where(bounded, room / scale, 1.0)
+    smooth = 0.5 * scale * torch.where(bounded, r * (POWER + r) / (POWER + POWER * r + r**2), 1.0)
+    if not grid:
+        return smooth
+    last = torch.where(bounded & (room > 0), room, 1.0)
+    power = torch.tensor(POWER, dtype=torch.float64)
+    total = scale**POWER * torch.special.zeta(power, scale + 1)
+    end = (1 + last / scale) ** -POWER
+    cut = scale**POWER * (torch.special.zeta(power, scale + 1) - torch.special.zeta(power, scale + last))
+    cut = (cut - (last - 1) * end) / (1 - end)
+    return torch.where(scale > FINE, smooth, 0.5 + torch.where(bounded, cut, total))

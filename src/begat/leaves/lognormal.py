@@ -60,7 +60,7 @@ class LogNormal(Leaf):
         grid: bool = False,
         lower: tuple[float, ...] | None = None,
         upper: tuple[float, ...] | None = None,
-        var_smoothing: float = 1e-9,
+        var_smoothing: float = 1.0,
     ):
         super().__init__()
         self.columns, self.states, self.grid, self.var_smoothing = columns, states, grid, var_smoothing

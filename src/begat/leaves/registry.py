@@ -85,4 +85,5 @@ def build(description: Mapping[str, Any]) -> Leaf:
     try:
         return LEAVES[name](**keywords)
     except (TypeError, ValueError) as error:
-        raise FileError(f"the leaf {name} cannot be made as described: {error}") from None
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise FileError(f"the leaf {name} cannot be made as described: {reason}") from None

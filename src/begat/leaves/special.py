@@ -50,7 +50,7 @@ class Special(Leaf):
         made = build(codes) if isinstance(codes, Mapping) else codes
         rest = build(remainder) if isinstance(remainder, Mapping) else remainder
         if not isinstance(made, Categorical) or rest.reads != "values":
-            raise TypeError(f"special codes take a Categorical and a leaf of values, not {made} and {rest}")
+            raise TypeError(f"special codes take a Categorical and a leaf of values, not {type(made).__name__} and {type(rest).__name__}")
         if (made.columns, made.states) != (rest.columns, rest.states):
             raise ValueError(
                 f"codes of {made.columns} columns and {made.states} states, remainder of {rest.columns} and "
@@ -130,7 +130,7 @@ class Special(Leaf):
             values[rows] = torch.where(twice[rows], again.to(values.dtype), values[rows])
         return codes, values.masked_fill(codes != 0, 0.0)
 
-    def _is_atom(self, values: Tensor) -> Tensor:
+    def _is_atom(self, values: Block) -> Bool[Tensor, "n d"]:
         """Which values (n, D) of the remainder are numbers that have a code of their own."""
         odd = torch.zeros_like(values, dtype=torch.bool)
         for d, atoms in enumerate(self.atoms):
@@ -138,7 +138,7 @@ class Special(Leaf):
                 odd[:, d] |= values[:, d] == atom
         return odd
 
-    def _atom_mass(self, within: Region | None = None) -> Tensor:
+    def _atom_mass(self, within: Region | None = None) -> Moments:
         """sum_a p(a | k) of the remainder over each column's atoms (those in a region) -> (D, K)."""
         mass = torch.zeros(self.columns, self.states, dtype=torch.float64)
         for i in range(max(map(len, self.atoms), default=0)):
@@ -149,7 +149,7 @@ class Special(Leaf):
             mass += torch.where(counts[:, None], self.remainder.log_prob(at[None])[:, :, 0].exp(), 0.0)
         return mass
 
-    def _log_left(self) -> Tensor | None:
+    def _log_left(self) -> Moments | None:
         """log of what the atoms leave of the remainder, by which it is renormalised -> (D, K); None without atoms."""
         return torch.log1p(-self._atom_mass().clamp(max=1 - 1e-12)) if self.atoms else None
 
