@@ -343,8 +343,8 @@ class Facts:
             return tuple(self.words) if self.cells.categorical else level_order(self.words)
         assert self.numbers is not None
         if self.integral and int(self.high) - int(self.low) < 4 * len(self.numbers) + 1000:
-            offset = int(self.low)
-            there = np.bincount((self.numbers - self.numbers.dtype.type(offset)).astype(np.int64)) > 0
+            offset = int(self.low) if not 0 <= self.low < 1000 else 0  # a small one is not worth a copy
+            there = np.bincount(self.numbers - self.numbers.dtype.type(offset) if offset else self.numbers) > 0
             return tuple((np.flatnonzero(there) + offset).tolist())
         return tuple(np.unique(self.numbers).tolist())
 

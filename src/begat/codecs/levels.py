@@ -109,6 +109,12 @@ def _number_codes(levels: tuple[Scalar, ...], found: Cells) -> np.ndarray:
 def _by_table(pairs: list[tuple[int | float, int]], values: np.ndarray) -> np.ndarray:
     """Codes of integers by one look into a table from the smallest level to the largest."""
     low, high = math.floor(pairs[0][0]), math.ceil(pairs[-1][0])
+    if (
+        int(values.min()) >= low
+        and int(values.max()) <= high
+        and pairs == [(low + i, i) for i in range(high - low + 1)]
+    ):
+        return (values - low if low else values).astype(np.int32)
     table = np.full(high - low + 1, UNDECLARED, dtype=np.int32)
     for v, code in pairs:
         if v == int(v):

@@ -140,7 +140,7 @@ class TableCodec:
         view = frame.block(X, places)
         if view is None or view.dtype != self.dtype or min(view.strides) <= 0 or not len(view):
             return None
-        values = _shared(view)
+        values = shared(view)
         codes = torch.empty((len(view), 0), dtype=torch.int32)
         if all_finite(values):
             return Encoded(Batch((values, codes), (None, None)), None)
@@ -164,7 +164,7 @@ class TableCodec:
             return None
         if min(view.strides) <= 0:
             return None
-        cells, first = _shared(view), torch.from_numpy(self.first)
+        cells, first = shared(view), torch.from_numpy(self.first)
         low, high = cells[:PIECE].clone(), cells[:PIECE].clone()
         for start in range(PIECE, len(cells), PIECE):
             piece = cells[start : start + PIECE]
@@ -219,7 +219,7 @@ def _consecutive(columns: Sequence[Column]) -> np.ndarray | None:
     return np.array(first) if first else None
 
 
-def _shared(view: np.ndarray) -> Tensor:
+def shared(view: np.ndarray) -> Tensor:
     """A tensor over the same memory, which nobody writes to; torch warns if the array may not be written."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

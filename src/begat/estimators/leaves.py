@@ -29,8 +29,17 @@ CODED = ("categorical", "bernoulli")
 
 NUMERIC = ("gaussian", "lognormal", "kde", "histogram", "poisson", "negative_binomial", "multinomial")
 NAMES = (*NUMERIC, *CODED)
+SIMPLEST = ("gaussian", "lognormal", "poisson", "negative_binomial", "histogram", "kde")
+"""What the automatic choice tries for a number, the simplest first."""
 LARGEST_KDE = 100_000
 """Rows from which on the automatic choice leaves out the kernel density: the histogram is as good and far smaller."""
+LEAST_KDE = 100
+"""Known values in each class below which it leaves it out too: with few points its tails are the lightest of all."""
+LEAST = 10
+"""Known values of a column below which it takes the histogram, whose tails survive any number, without a trial."""
+FOLDS = 4
+FEW = 4_000
+"""Rows up to which each fold is held out in turn; beyond, one is witness enough."""
 
 
 def suits(name: str, slot: Slot) -> bool:
@@ -50,15 +59,12 @@ def suits(name: str, slot: Slot) -> bool:
 
 
 def candidates(slot: Slot, rows: int) -> tuple[str, ...]:
-    """The names that the automatic choice tries for a column; of equals the first is taken."""
+    """The names that the automatic choice tries for a column, the simplest first."""
     if slot.column.coded:
         return ("bernoulli",) if slot.column.codes == 2 else ("categorical",)
     if slot.column.kind == "datetime":
         return ("calendar",)
-    tried = ["gaussian", "lognormal", "poisson", "negative_binomial", "histogram"]
-    if rows <= LARGEST_KDE:
-        tried.append("kde")
-    return tuple(name for name in tried if suits(name, slot))
+    return tuple(name for name in SIMPLEST if suits(name, slot) and (name != "kde" or rows <= LARGEST_KDE))
 
 
 def make(
@@ -126,34 +132,73 @@ def group(names: Mapping[Any, str], slots: Iterable[Slot], states: int, **how: A
 def choose(
     slots: Sequence[Slot], wanted: Any, batch: Batch, y: Tensor, states: int, *, rows: int, **how: Any
 ) -> dict[Any, str]:
-    """A leaf's name for each column: the person's, or the one with the best held-out log-likelihood.
+    """A leaf's name for each column: the person's, or the simplest whose held-out log-likelihood is near the best.
 
-    The rows are split three to one; each candidate is fitted to the three and scores the one, given the class. Equal
-    rows fall on one side, so that a repeated row is no witness for a leaf that remembers it, and so that weights mean
-    repetitions here too.
+    Each fold of the rows is held out in turn (one of them where rows are many): each candidate is fitted to the others
+    and scores it, given the class. Of the candidates whose mean score is within one standard error of the best one's
+    the simplest is taken. Equal rows fall in one fold, so that a repeated row is no witness for a leaf that remembers
+    it, and so that weights mean repetitions here too.
     """
+    if batch.weight is not None:
+        some = batch.weight > 0
+        batch, y = batch.rows(some), y[some]
     names = {slot.column.name: _wanted(wanted, slot) for slot in slots}
-    undecided = [s for s in slots if names[s.column.name] is None]
-    tried = {s.column.name: candidates(s, rows) for s in undecided}
-    for slot in undecided:
-        names[slot.column.name] = tried[slot.column.name][0]
-    undecided = [s for s in undecided if len(tried[s.column.name]) > 1]
-    if not undecided or len(batch) < 8:
+    tried: dict[Any, tuple[str, ...]] = {}
+    for slot in slots:
+        column = slot.column.name
+        if names[column] is None:
+            tried[column] = _tried(slot, batch, y, states, rows)
+            names[column] = tried[column][0]
+    undecided = [s for s in slots if len(tried.get(s.column.name, ())) > 1]
+    if not undecided:
         return names  # type: ignore[return-value]
-    held = _digest(batch, y) % 4 == 3
-    if not held.any() or held.all():
+    folds = _digest(batch, y) % FOLDS
+    few = len(batch) if batch.weight is None else float(batch.weight.sum())
+    held = [folds == f for f in (range(FOLDS) if few <= FEW else (0,))]
+    held = [h for h in held if h.any() and not h.all()]
+    if not held:
         return names  # type: ignore[return-value]
-    fit, test, y_fit, y_test = batch.rows(~held), batch.rows(held), y[~held], y[held]
-    best: dict[Any, float] = {}
-    for name in dict.fromkeys(n for options in tried.values() for n in options):
-        eligible = [s for s in undecided if name in tried[s.column.name]]
-        if not eligible:
-            continue
-        for part, members in _parts(name, eligible, states, how):
-            for slot, score in zip(members, _held_out(part, fit, y_fit, test, y_test), strict=True):
-                if score > best.get(slot.column.name, -torch.inf):
-                    best[slot.column.name], names[slot.column.name] = score, name
-    return names  # type: ignore[return-value]
+    splits = [(batch.rows(~h), y[~h], batch.rows(h), y[h]) for h in held]
+    weight = torch.cat(
+        [torch.ones(len(t)).double() if t.weight is None else t.weight.double() for _, _, t, _ in splits]
+    )
+    scores: dict[Any, dict[str, Tensor]] = {s.column.name: {} for s in undecided}
+    for name in SIMPLEST:
+        for part, members in _parts(name, [s for s in undecided if name in tried[s.column.name]], states, how):
+            each = torch.cat([_held_out(part, *split) for split in splits], 1)
+            for slot, score in zip(members, each, strict=True):
+                scores[slot.column.name][name] = score
+    return {**names, **{column: _simplest(score, weight) for column, score in scores.items()}}  # type: ignore[dict-item]
+
+
+def _tried(slot: Slot, batch: Batch, y: Tensor, states: int, rows: int) -> tuple[str, ...]:
+    """The candidates for which the column has enough known values."""
+    options = candidates(slot, rows)
+    if len(options) == 1:
+        return options
+    weight = torch.ones(len(batch)).double() if batch.weight is None else batch.weight.double()
+    there = torch.bincount(y, weight, minlength=states) > 0
+    known = None if batch.known[0] is None else batch.known[0][:, slot.value]
+    count = torch.bincount(y, weight if known is None else weight * known, minlength=states)
+    if float(count.sum()) < LEAST:
+        return ("histogram",)
+    return tuple(name for name in options if name != "kde" or bool((count[there] >= LEAST_KDE).all()))
+
+
+def _simplest(scores: Mapping[str, Tensor], weight: Tensor) -> str:
+    """The first name whose mean score is at most one standard error of the difference below the best one's.
+
+    Breiman, Friedman, Olshen and Stone, "Classification and regression trees" (1984), section 3.4.3.
+    """
+    total = weight.sum()
+    mean = {name: float((score * weight).sum() / total) for name, score in scores.items()}
+    best = max(mean, key=lambda name: mean[name])
+    for name, score in scores.items():
+        gap = scores[best] - score
+        error = ((gap - (mean[best] - mean[name])) ** 2 * weight).sum().sqrt() / total
+        if mean[best] - mean[name] <= error:
+            return name
+    return best
 
 
 def _digest(batch: Batch, y: Tensor) -> Tensor:
@@ -175,15 +220,13 @@ def _parts(name: str, slots: Sequence[Slot], states: int, how: Any) -> Iterable[
                 yield make(name, members, states, **how), members
 
 
-def _held_out(part: Part, fit: Batch, y_fit: Tensor, test: Batch, y_test: Tensor) -> list[float]:
-    """The mean log-likelihood of each of the part's columns on the test rows, given their class."""
+def _held_out(part: Part, fit: Batch, y_fit: Tensor, test: Batch, y_test: Tensor) -> Tensor:
+    """The log-likelihood of the part's columns on the test rows, given their class -> (D, n)."""
     cells, known = part.take(fit)
     part.leaf.start(cells, y_fit, fit.weight, known)
     part.leaf.maximise(part.leaf.statistics(cells, y_fit, fit.weight, known))
     cells, known = part.take(test)
-    log_p = part.leaf.log_prob(cells, known).gather(1, y_test.expand(part.leaf.columns, 1, -1))[:, 0]
-    weight = torch.ones(len(test)).double() if test.weight is None else test.weight
-    return ((log_p * weight).sum(1) / weight.sum().clamp(min=1e-300)).tolist()
+    return part.leaf.log_prob(cells, known).gather(1, y_test.expand(part.leaf.columns, 1, -1))[:, 0]
 
 
 def _wanted(wanted: Any, slot: Slot) -> str | None:

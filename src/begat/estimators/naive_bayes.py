@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -12,8 +13,8 @@ from torch import Generator, Tensor
 
 from begat.codecs import frame
 from begat.codecs.levels import Missing
-from begat.codecs.table import TableCodec
-from begat.core import Batch, Region, Stats
+from begat.codecs.table import TableCodec, shared
+from begat.core import Batch, Region, Stats, all_finite
 from begat.errors import BegatError, DataError, FileError, did_you_mean
 from begat.estimators import leaves, target
 from begat.estimators.base import Generative, offered
@@ -31,6 +32,8 @@ from begat.schema import Schema
 
 SAMPLE = 20_000
 """Rows, evenly spaced over the table, that fix what leaves are relative to and choose among them."""
+ORIGIN = 2048
+"""Rows that fix the origin of a fit by Gaussians alone."""
 CHUNK = 65_536
 """Rows read at a time from a source that is not in memory."""
 MOST_BINS = 32
@@ -95,11 +98,44 @@ class NaiveBayes(Generative):
             return self._fit_source(X, y)
         X = frame.as_frame(X)
         wanted, name = target.split(X, y, self.task, self._given_schema())
+        if self._fit_at_once(X, wanted, name, sample_weight):
+            return self
         self._prepare(X, wanted, name)
         data, state = self._training(X, wanted.values, sample_weight)
         picked = _spaced(len(data))
         self._begin(data.rows(picked) if len(picked) < len(data) else data, state[picked], len(data))
         return self._finish(accumulate([(data, state)], self.model_.statistics, self.model_.merge))
+
+    def _fit_at_once(self, X: Any, wanted: target.Target, name: Any, sample_weight: Any) -> bool:
+        """Gaussians of a large array of floats in one walk through it, without a look for what is missing first.
+
+        A number that is missing or infinite shows in the sums; then the answer is False and nothing was learnt.
+        """
+        plain = isinstance(X, np.ndarray) and X.dtype in (np.float32, np.float64) and min(X.strides) > 0
+        if not (plain and X.dtype.isnative and self.schema is None and self.leaves == "gaussian" and len(X) > SAMPLE):
+            return False
+        picked = _spaced(len(X), ORIGIN)
+        few = X[picked.numpy()]
+        if wanted.role == "regression" or not np.isfinite(few).all():
+            return False
+        self._prepare(few, wanted, name)
+        self.schema_ = replace(self.schema_, columns=tuple(replace(c, seen=None) for c in self.schema_.columns))
+        none = torch.empty((len(X), 0), dtype=torch.int32)
+        weight = None if sample_weight is None else weights(sample_weight, len(X))
+        data = Batch((shared(X), none), (None, None), weight=weight)
+        state = torch.zeros(len(X), dtype=torch.long)
+        if wanted.role == "classification":
+            state = self.border_.encode_target(wanted.values, len(X)).batch.x[1][:, 0].long()
+        begin = Batch(
+            (torch.from_numpy(few), none[:ORIGIN]), (None, None), weight=None if weight is None else weight[picked]
+        )
+        self._begin(begin, state[picked], len(X))
+        stats = accumulate([(data, state)], self.model_.statistics, self.model_.merge)
+        assert stats is not None
+        if not all(all_finite(t) for s in stats for t in s.values()):
+            return False
+        self._finish(stats)
+        return True
 
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None) -> Self:
         """Learn from more rows. The first call fixes schema, classes and leaves from its rows (and `classes`).
@@ -357,9 +393,9 @@ class NaiveBayes(Generative):
         return {"number": self.rows_, "points": points, "extremes": seen, "levels": levels}
 
 
-def _spaced(n: int) -> Tensor:
-    """At most SAMPLE row numbers, evenly spaced from the first to the last."""
-    return torch.linspace(0, n - 1, min(n, SAMPLE), dtype=torch.float64).round().long()
+def _spaced(n: int, most: int = SAMPLE) -> Tensor:
+    """At most `most` row numbers, evenly spaced from the first to the last."""
+    return torch.linspace(0, n - 1, min(n, most), dtype=torch.float64).round().long()
 
 
 def _check_parts(parts: list[Part], codec: TableCodec) -> None:

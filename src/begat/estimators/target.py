@@ -86,6 +86,8 @@ def _role(cells: Any, name: str | int, task: str, schema: Schema | None) -> Role
         return task  # type: ignore[return-value]
     if schema is not None and name in schema.names and schema[name].complete:
         return "classification" if schema[name].kind in CODED else "regression"
+    if isinstance(cells, np.ndarray) and cells.dtype.kind in "iu" and len(cells) and np.ptp(cells) < FEW:
+        return "classification"
     column = infer_column(name, cells, target=True)
     if column.kind in CODED:
         return "classification"

@@ -130,7 +130,10 @@ class NaiveBayes(Model):
 
     def posterior(self, batch: Batch) -> Joint:
         """log P(y | x) = log P(x, y) - log P(x) -> (K, n); a row that no class can produce leaves the prior."""
-        joint = self.joint(batch)
+        joint = self.log_prior[:, None]
+        for part in self.parts:
+            joint = joint + part.leaf.odds(*part.take(batch))
+        joint = joint.expand(-1, len(batch))
         whole = torch.logsumexp(joint, 0)
         if all_finite(whole):
             return joint - whole

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from begat.core import Batch, Stats
 
-ROWS = 4096
-"""Rows of one piece: small enough to stay in the cache, large enough that Python does not matter."""
+ROWS = 16384
+"""Rows of one piece: few enough for what is made of them to fit the cache, so many that Python does not matter."""
+COUNTED = 65536
+"""Rows of one piece of a fit; leaves keep their own blocks small."""
 S = TypeVar("S", bound=Sequence[Stats])
 
 
@@ -35,7 +37,7 @@ def accumulate(
     """
     carry: list[S | None] = []
     for batch, state in batches:
-        for rows, piece in pieces(batch):
+        for rows, piece in pieces(batch, COUNTED):
             new = statistics(piece, state[rows])
             for level, waiting in enumerate(carry):
                 if waiting is None:

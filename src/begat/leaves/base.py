@@ -103,6 +103,10 @@ class Leaf(nn.Module, ABC):
         """sum_d log p(x_d | k) -> (K, n). Leaves of the exponential family do this as one matrix product."""
         return self.log_prob(x, known).sum(0)
 
+    def odds(self, x: Cells, known: Known = None) -> Sums:
+        """The joint up to a number for each row that all states share -> (K, n): all that Bayes' rule needs."""
+        return self.joint(x, known)
+
     @abstractmethod
     def sample(self, state: Observed, *, generator: Generator) -> Cells:
         """One row for each state (n,) -> (n, D): exact draws from the density above."""

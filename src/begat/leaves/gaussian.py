@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -31,8 +32,12 @@ from begat.leaves.inverse import log_mass_by_tails, sample_by_tails
 from begat.maths import lattice
 
 Bounds = tuple[Float[Tensor, "d 1"], Float[Tensor, "d 1"]]
+ROWS = 3072
+"""Rows of a block of x, small enough for it and its square to stay in the cache."""
 SEPARATION = 1e7
 """Squared distance of a state's mean from the origin, in variances, up to which the expanded square is exact enough."""
+SEPARATION_SINGLE = 1e3
+"""The same for float32."""
 TRIES = 20
 """Draws outside the bounds are drawn again up to so many times before the cdf is inverted."""
 LATTICE_FLOOR = 0.05
@@ -50,8 +55,9 @@ class Gaussian(Leaf):
     sum_d log p = const_k + A x' + B x'^2 with x' = x - origin: two matrix products. Columns whose states lie too far
     apart for that (SEPARATION) are done term by term.
 
-    Smoothing. variance_k = (N_k v_k + s V) / (N_k + s) with v_k that of the state's N_k rows, V that of the column's
-    rows of all states, and s = `var_smoothing` pseudo-rows; s = 0 is maximum likelihood. (scikit-learn adds a share of
+    Smoothing. variance_k = (N_k v_k + s V) / (N_k + s) with v_k that of the state's N_k rows, s =
+    `var_smoothing` pseudo-rows, and V = v (N + 1) / (N - 1), v the variance of the column's N rows of all states (N - 1
+    at least 1): the spread with which they predict one more. s = 0 is maximum likelihood. (scikit-learn adds a share of
     the LARGEST column's variance; ours does not depend on other columns' units.) shared: one variance for all states.
     """
 
@@ -91,8 +97,10 @@ class Gaussian(Leaf):
     # learning -----------------------------------------------------------------------------------------------------
     def start(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> None:
         """The origin: each column's mean, or each state's where the states lie far apart."""
-        share, x = spread(state, self.states, weight, torch.float64), x.double()
-        seen = None if known is None else known.double()
+        every = slice(None, None, max(len(x) // ROWS, 1))  # an origin near the data is all that is needed
+        state, weight = state[..., every], None if weight is None else weight[every]
+        share, x = spread(state, self.states, weight, torch.float64), x[every].double()
+        seen = None if known is None else known[every].double()
         centre = x.mean(0) if seen is None else (x * seen).sum(0) / seen.sum(0).clamp(min=1)
         off = x - centre if seen is None else (x - centre) * seen
         count = share.sum(1) if seen is None else (share @ seen).T
@@ -103,24 +111,41 @@ class Gaussian(Leaf):
 
     def statistics(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> Stats:
         """Weight, sum and sum of squares of x - origin, each (D, K), in float64."""
-        share = spread(state, self.states, weight, x.dtype)
-        if torch.equal(self.origin, self.origin[:, :1].expand_as(self.origin)):
-            return self._moments(x - self.origin[:, 0].to(x.dtype), share, known)
-        if not state.is_floating_point():
-            return self._moments(x - self.origin.to(x.dtype)[:, state.long()].T, share, known)
-        per_state = [
-            self._moments(x - self.origin[:, k].to(x.dtype), share[k : k + 1], known) for k in range(self.states)
+        common = self.origin[:, 0] if torch.equal(self.origin, self.origin[:, :1].expand_as(self.origin)) else None
+        if common is not None or not state.is_floating_point():
+            return self._moments(x, state, weight, known, common)
+        alone = torch.zeros(self.states, 1, len(x), dtype=torch.float64)
+        each = [
+            self._moments(x, alone[k].copy_(state[k]), weight, known, self.origin[:, k]) for k in range(self.states)
         ]
-        return {name: torch.cat([s[name] for s in per_state], 1) for name in per_state[0]}
+        return {name: torch.cat([s[name] for s in each], 1) for name in each[0]}
 
-    def _moments(self, off: Block, share: Sums, known: Mask) -> Stats:
-        """The sums of `off`, which is squared in place: it belongs to the caller's expression alone."""
+    def _moments(self, x: Block, state: State, weight: Weight, known: Mask, common: PerColumn | None) -> Stats:
+        """The sums about the common origin, or about that of each row's own state; in blocks that stay in the cache."""
+        states = len(state) if state.is_floating_point() else self.states
+        seen, total, square = torch.zeros(3, states, self.columns, dtype=torch.float64)
+        soft, most = state.is_floating_point(), min(len(x), ROWS)
+        room, hot = torch.empty(most, self.columns, dtype=x.dtype), torch.empty(states, most, dtype=x.dtype)
+        one = None if common is None else common.to(x.dtype)
+        state = state if soft else state.long()
+        label, number = state.to(x.dtype), torch.arange(states, dtype=x.dtype)[:, None]
         if known is None:
-            weight = share.double().sum(1).expand(self.columns, -1).clone()
-        else:
-            off, weight = off.mul_(known), (share @ known.to(share.dtype)).T.double()
-        total = (share @ off).T.double()
-        return {"weight": weight, "sum": total, "square": (share @ off.mul_(off)).T.double()}
+            count = spread(state, states, weight, x.dtype).sum(1) if soft else torch.bincount(state, weight, states)
+            seen += count[:, None]
+        for rows in blocks(len(x)):
+            cells = x[rows]
+            if soft or weight is not None:
+                share = spread(state[..., rows], states, None if weight is None else weight[rows], x.dtype)
+            else:  # the one-hot of spread, in place
+                share = torch.eq(label[rows], number, out=hot[:, : len(cells)])
+            origin = self.origin[:, state[rows]].T.to(x.dtype) if one is None else one
+            off = torch.sub(cells, origin, out=room[: len(cells)])
+            if known is not None:
+                off.mul_(known[rows])
+                seen += share @ known[rows].to(share.dtype)
+            total += share @ off
+            square += share @ off.mul_(off)
+        return {"weight": seen.T, "sum": total.T, "square": square.T}
 
     def maximise(self, stats: Stats) -> None:
         weight = stats["weight"]
@@ -134,8 +159,9 @@ class Gaussian(Leaf):
         within = torch.where(has, weight * variance, 0.0).sum(1, keepdim=True) / total
         between = torch.where(has, weight * (mean - pooled) ** 2, 0.0).sum(1, keepdim=True) / total
         overall = within + between
-        # A column that never varies has no scale: its own size stands in, and 1 for the constant 0.
-        overall = torch.where(overall > 1e-30 * pooled**2, overall, torch.where(pooled == 0, 1.0, pooled**2))
+        # The spread with which so many rows predict the next one: of two or three rows it is no small matter.
+        overall = overall * (total + 1) / (total - 1).clamp(min=1.0)
+        overall = torch.where(overall > 1e-30 * pooled**2, overall, self._size(pooled) ** 2)
         pull = self.var_smoothing
         if self.shared:
             variance = ((total * within + pull * overall) / (total + pull)).expand_as(variance)
@@ -145,6 +171,10 @@ class Gaussian(Leaf):
             variance = variance + 1e-12 * overall
         mean, variance = torch.where(has, mean, pooled), torch.where(has, variance, overall)
         self.mean_, self.variance = mean, variance.clamp(min=LATTICE_FLOOR) if self.grid else variance
+
+    def _size(self, pooled: Float[Tensor, "d 1"]) -> Float[Tensor, "d 1"]:
+        """What stands in for the deviation of a column that never varies: its own size, and 1 for the constant 0."""
+        return torch.where(pooled == 0, 1.0, pooled.abs())
 
     # asking -------------------------------------------------------------------------------------------------------
     def _bounds(self) -> Bounds | None:
@@ -187,17 +217,39 @@ class Gaussian(Leaf):
         outside = self._outside(x, known)
         return out if outside is None else out.masked_fill(outside.any(1)[None], -torch.inf)
 
+    def odds(self, x: Block, known: Mask = None) -> Sums:
+        """The joint without what all states share, in the precision of x: differences of states are small numbers."""
+        origin, *natural = self.natural()
+        apart = ((self.mean_ - origin[:, None]) ** 2 / self.variance).max() > SEPARATION_SINGLE
+        if x.dtype != torch.float32 or apart or self._bounds() is not None:
+            return self.joint(x, known)
+        constant, linear, square = (t - t.mean(1, keepdim=True) for t in natural)
+        return self._product(x, known, origin, constant, linear, square, torch.float32)
+
     def _product(
-        self, x: Block, known: Mask, origin: PerColumn, constant: Moments, linear: Moments, square: Moments
+        self,
+        x: Block,
+        known: Mask,
+        origin: PerColumn,
+        constant: Moments,
+        linear: Moments,
+        square: Moments,
+        dtype: torch.dtype = torch.float64,
     ) -> Sums:
-        off = x.to(torch.float64, copy=True).sub_(origin).T
-        if known is None:
-            out = torch.addmm(constant.sum(0)[:, None], linear.T, off)
-        else:
-            seen = known.T.double()
-            off = off.mul_(seen)
-            out = torch.addmm(constant.T @ seen, linear.T, off)
-        return out.addmm_(square.T, off.mul_(off))
+        """constant + linear x' + square x'^2 summed over columns -> (K, n), in blocks that stay in the cache."""
+        origin = origin.to(dtype)
+        constant, linear, square = (t.T.to(dtype).contiguous() for t in (constant, linear, square))
+        alone = constant.sum(1, keepdim=True)
+        out = torch.empty(len(linear), len(x), dtype=dtype)
+        for rows in blocks(len(x)):
+            off = x[rows].to(dtype, copy=True).sub_(origin).T
+            if known is None:
+                part = torch.addmm(alone, linear, off)
+            else:
+                seen = known[rows].T.to(dtype)
+                part = torch.addmm(constant @ seen, linear, off.mul_(seen))
+            out[:, rows] = part.addmm_(square, off.mul_(off))
+        return out
 
     def _outside(self, x: Block, known: Mask) -> Mask:
         bounds = self._bounds()
@@ -276,3 +328,8 @@ class Gaussian(Leaf):
 def _single(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """The nearest numbers that float32 has too, so that subtracting them from float32 data is exact near them."""
     return x.float().double()
+
+
+def blocks(rows: int) -> Iterator[slice]:
+    """Consecutive blocks of at most ROWS rows."""
+    return (slice(first, first + ROWS) for first in range(0, rows, ROWS))

@@ -298,7 +298,7 @@ def _log1mexp(t: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return torch.where(t < 0.693, torch.log(-torch.expm1(-t)), torch.log1p(-torch.exp(-t)))
 
 
-def _log_beyond(distance: Float[Tensor, "..."], scale: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+def _log_beyond(distance: Float[Tensor, ...], scale: Float[Tensor, ...]) -> Float[Tensor, ...]:
     """log P(T > distance) of the tail that no bound cuts."""
     return -POWER * torch.log1p(distance / scale)
 

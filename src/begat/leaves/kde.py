@@ -205,14 +205,21 @@ class KDE(Leaf):
 
     def _bandwidths(self, points: Points) -> PerGroup:
         """h -> (D K,), by the rule and its fallbacks."""
-        h = rules.silverman(points, robust=self.rule != "scott")
-        total = points.sums(points.weight)
-        if not bool((h > 0).all()):
+        robust = self.rule != "scott"
+        h, total = rules.silverman(points, robust=robust), points.sums(points.weight).clamp(min=1.0)
+        if self.states > 1:
             columns = collect(points.x, points.weight, points.counts.view(1, self.columns, self.states).sum(2))
-            whole = rules.deviation(columns).repeat_interleave(self.states) * 0.9 * total.clamp(min=1.0) ** -0.2
-            # A column that never varies has no scale; a thousandth of its own size stands in.
-            own = points.x[points.start[:-1]].abs()
-            h = torch.where(h > 0, h, torch.where(whole > 0, whole, torch.where(own > 0, 1e-3 * own, 1e-3)))
+            rows = columns.sums(columns.weight).clamp(min=1.0)
+            # Those of as many of the column's points as the state has.
+            spread, whole = (
+                (t * size).repeat_interleave(self.states) * total**-0.2
+                for t, size in ((rules.deviation(columns), 0.9), (rules.silverman(columns, robust=robust), rows**0.2))
+            )
+            h = torch.where(h > 0, h, spread)
+            h = ((total * h**2 + whole**2) / (total + 1)).sqrt()
+        # A column that never varies has no scale; a thousandth of its own size stands in.
+        own = points.x[points.start[:-1]].abs()
+        h = torch.where(h > 0, h, torch.where(own > 0, 1e-3 * own, 1e-3))
         h = h * self.factor
         floor = (2 * torch.log(2 * total + 2)).rsqrt() if self.grid else torch.full_like(h, rules.TINY)
         width = torch.tensor(self.upper, dtype=torch.float64) - torch.tensor(self.lower, dtype=torch.float64)

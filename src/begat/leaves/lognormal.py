@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from begat.core import Region, Stats
@@ -40,6 +40,13 @@ EXPLICIT = 64
 """Terms of the mean on a grid that are summed; the rest is an integral."""
 
 
+class _OfLogs(Gaussian):
+    """The Gaussian of logarithms, whose own size depends on the unit of the numbers: a factor of e stands in for it."""
+
+    def _size(self, pooled: Float[Tensor, "d 1"]) -> Float[Tensor, "d 1"]:
+        return torch.ones_like(pooled)
+
+
 class LogNormal(Leaf):
     """p(x | k) = N(log z; m_k, v_k) / z with z = x - lower > 0 (lower 0 unless stated), for D columns and K states.
 
@@ -70,7 +77,7 @@ class LogNormal(Leaf):
         # On a grid the last cell ends one step above the bound.
         room = [u - v + grid for u, v in zip(self.upper, first, strict=True)]
         self.register_buffer("first", torch.tensor(first, dtype=torch.float64), persistent=False)
-        self.log_z = Gaussian(
+        self.log_z = _OfLogs(
             columns, states, upper=tuple(math.log(max(r, 1e-300)) for r in room), var_smoothing=var_smoothing
         )
         self.register_buffer("least", None)

@@ -50,7 +50,8 @@ class Special(Leaf):
         made = build(codes) if isinstance(codes, Mapping) else codes
         rest = build(remainder) if isinstance(remainder, Mapping) else remainder
         if not isinstance(made, Categorical) or rest.reads != "values":
-            raise TypeError(f"special codes take a Categorical and a leaf of values, not {type(made).__name__} and {type(rest).__name__}")
+            kinds = f"{type(made).__name__} and {type(rest).__name__}"
+            raise TypeError(f"special codes take a Categorical and a leaf of values, not {kinds}")
         if (made.columns, made.states) != (rest.columns, rest.states):
             raise ValueError(
                 f"codes of {made.columns} columns and {made.states} states, remainder of {rest.columns} and "
