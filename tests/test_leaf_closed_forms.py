@@ -141,8 +141,8 @@ def test_few_points_have_a_bin_each() -> None:
     x = torch.tensor([3.0, 3.0, 3.0, 5.0])[:, None]
     leaf = fit(Histogram(1, 1, grid=True), x)
     p = leaf.log_prob(torch.tensor([[3.0], [4.0], [5.0], [6.0]]))[0, 0].exp()
-    # bins: below, 3, 4, 5, above, one pseudo-count each; shrinking a single state to itself: c = sqrt(3)
-    counts, c = torch.tensor([0.0, 3.0, 0.0, 1.0, 0.0]).double(), math.sqrt(3)
+    # bins: below, 3, 4, 5, above, one pseudo-count each; shrinking a single state to itself: c = 3
+    counts, c = torch.tensor([0.0, 3.0, 0.0, 1.0, 0.0]).double(), 3.0
     expected = (counts + c * (counts + 1) / 9) / (4 + c)
     torch.testing.assert_close(p[:3], expected[1:4])
     assert 0 < p[3] < expected[4]
@@ -163,7 +163,41 @@ def test_tails_are_small_and_long() -> None:
     leaf = fit(Histogram(1, 1), x)
     beyond = leaf.log_mass(0, Region(float(x.max()) + 1e-9, INF)).exp()
     assert 0 < beyond < 0.01
-    assert leaf.log_prob(torch.tensor([[100.0]])) > -500
+    for grid in (False, True):  # a number a million deviations out costs tens of nats, not millions
+        leaf = fit(Histogram(1, 1, grid=grid), x.round() if grid else x)
+        assert leaf.log_prob(torch.tensor([[1e6], [-1e6]]).double()).min() > -80
+
+
+@pytest.mark.parametrize("upper", [50.0, 51.0, 57.0, 400.0, 30_000.0])
+def test_the_mean_of_a_cut_tail_is_the_sum_over_its_points(upper: float) -> None:
+    x = (40 + 10 * torch.rand(30, 1, generator=rng()).double()).floor()
+    bounds = {"lower": (0.0,), "upper": (upper,), "bins": 20}
+    leaf = fit(Histogram(1, 1, grid=True, **bounds), x)
+    every = torch.arange(upper + 1).double()[:, None]
+    mean = (leaf.log_prob(every)[0, 0].exp() * every[:, 0]).sum()
+    torch.testing.assert_close(leaf.mean()[0, 0], mean, rtol=1e-9, atol=0)
+    drawn = leaf.sample(torch.zeros(4000, dtype=torch.long), generator=rng())
+    assert abs(float(drawn.mean() - mean)) < 6 * float(drawn.std()) / math.sqrt(4000)  # false alarms below 1e-6
+    smooth = fit(Histogram(1, 1, **bounds), x + 0.5 * (upper > 50))
+    edges = torch.cat([smooth.edges[0][smooth.edges[0].isfinite()], torch.tensor([0.0, upper]).double()]).unique()
+    nodes, weights = (torch.from_numpy(t) for t in np.polynomial.legendre.leggauss(20))
+    cuts = torch.cat([torch.lerp(a, b, torch.linspace(0, 1, 300).double() ** 4) for a, b in itertools.pairwise(edges)])
+    half = 0.5 * cuts.unique().diff()[:, None]
+    at = (cuts.unique()[:-1, None] + half * (1 + nodes)).reshape(-1)
+    density = smooth.log_prob(at[:, None])[0, 0].exp() * (half * weights).reshape(-1)
+    torch.testing.assert_close(smooth.mean()[0, 0], (density * at).sum(), rtol=1e-6, atol=0)
+
+
+# Gaussian -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("pull", [0.0, 1.0, 2.5])
+def test_a_state_has_pseudo_rows_of_the_columns_variance(pull: float) -> None:
+    x, state = torch.tensor([1.0, 2.0, 4.0, 9.0, 11.0]).double(), torch.tensor([0, 0, 0, 1, 1])
+    leaf = fit(Gaussian(1, 2, var_smoothing=pull), x[:, None], state)
+    whole = float(x.var(correction=0)) * 6 / 4
+    for k, rows in enumerate((x[:3], x[3:])):
+        expected = (float(rows.var(correction=0)) * len(rows) + pull * whole) / (len(rows) + pull)
+        assert float(leaf.variance[0, k]) == pytest.approx(expected, rel=1e-9)
+        assert float(leaf.mean_[0, k]) == pytest.approx(float(rows.mean()), rel=1e-9)
 
 
 # multinomial --------------------------------------------------------------------------------------------------------

@@ -180,6 +180,28 @@ def test_a_mean_of_a_million_and_a_deviation_of_one_lose_no_digits(name: str) ->
     assert abs(float(mean) - expected) < (0.2 if "histogram" in name else 0.06)
 
 
+SPIKED = {
+    "gaussian": lambda: Gaussian(1, 2), "gaussian grid": lambda: Gaussian(1, 2, grid=True),
+    "lognormal": lambda: LogNormal(1, 2), "lognormal grid": lambda: LogNormal(1, 2, grid=True),
+    "kde": lambda: KDE(1, 2), "kde grid": lambda: KDE(1, 2, grid=True),
+    "histogram": lambda: Histogram(1, 2), "histogram grid": lambda: Histogram(1, 2, grid=True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPIKED)
+@pytest.mark.parametrize("few", [1, 2, 3])
+def test_a_few_near_equal_rows_of_a_state_are_no_spike(name: str, few: int) -> None:
+    """Their state expects the column's other numbers too, and themselves not much more than the column does."""
+    column = (500 + 100 * normal(400, rng())).clamp(min=1)
+    step = 1.0 if "grid" in name else 1e-6
+    x = torch.cat([column, 520 + step * torch.arange(few)])
+    x = (x.round() if "grid" in name else x)[:, None]
+    leaf = fit(SPIKED[name](), x, torch.cat([torch.zeros(400), torch.ones(few)]).long())
+    often = torch.quantile(column, torch.tensor([0.05, 0.5, 0.95]).double()).round()[:, None]
+    gap = leaf.log_prob(torch.cat([often, x[-few:]]))[0, 0] - leaf.log_prob(torch.cat([often, x[-few:]]))[0, 1]
+    assert gap.max() < 12 and gap.min() > -4
+
+
 # poor data -----------------------------------------------------------------------------------------------------------
 @over
 def test_a_state_without_rows_a_constant_and_a_single_row_stay_finite(name: str) -> None:

@@ -223,12 +223,70 @@ def test_impute_fills_what_is_missing_and_nothing_else(fitted):
     assert len(draws) == 3 and not draws[0].equals(draws[1])
 
 
-def test_weights_are_repetitions():
-    X, y = numbers(n=120)
+@pytest.mark.parametrize("leaves", ["gaussian", "auto"])
+@pytest.mark.parametrize("rows", [12, 120])
+def test_weights_are_repetitions(leaves, rows):
+    X, y = numbers(n=rows)
+    X[:, 1] = np.exp(X[:, 1])
     weight = np.random.default_rng(0).integers(0, 4, len(y))
-    one = NaiveBayes(leaves="gaussian").fit(X, y, sample_weight=weight)
-    two = NaiveBayes(leaves="gaussian").fit(np.repeat(X, weight, 0), np.repeat(y, weight))
+    one = NaiveBayes(leaves=leaves).fit(X, y, sample_weight=weight)
+    two = NaiveBayes(leaves=leaves, schema=one.schema_).fit(np.repeat(X, weight, 0), np.repeat(y, weight))
+    assert one.leaves_ == two.leaves_
     np.testing.assert_allclose(one.log_prob(X), two.log_prob(X), rtol=1e-9)
+
+
+LAWS = {
+    "gaussian": lambda rng, y: rng.normal(10 * y, 3),
+    "lognormal": lambda rng, y: rng.lognormal(y, 1.0),
+    "histogram": lambda rng, y: rng.choice([1.0, 5.0, 20.0], len(y)) + 0.01 * rng.random(len(y)) + y,
+}
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("rows", [400, 6000])
+def test_the_simplest_leaf_that_predicts_as_well_is_taken(law, rows):
+    """One column, 400 rows (each fold held out in turn) or 6,000 (one fold); the best is best by a tenth of a nat."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, rows)
+    schema = {"columns": [{"name": "x", "kind": "continuous", **({"lower": 0.0} if law == "lognormal" else {})}]}
+    model = NaiveBayes(schema=schema).fit(pd.DataFrame({"x": LAWS[law](rng, y)}), y)
+    assert model.leaves_["x"] == law
+
+
+def test_a_column_of_few_values_gets_the_leaf_that_expects_others():
+    """A remainder of three near-equal numbers, met by one that is far from them."""
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    x = np.where(np.arange(60) < 57, 0, 7298 + np.arange(60) % 2)
+    model = NaiveBayes().fit(pd.DataFrame({"x": x, "z": rng.normal(y)}), y)
+    assert model.schema_["x"].atoms == (0.0,) and model.leaves_["x"] == "histogram"
+    odd = pd.DataFrame({"x": [99_999, 1], "z": [0.0, 0.0]})
+    assert model.log_prob(odd).min() > -60
+
+
+@pytest.mark.parametrize(("rows", "loss", "log_p"), [(30, 1.0, -45), (100, 0.7, -38), (300, 0.55, -35)])
+def test_few_rows_are_no_catastrophe(rows, loss, log_p):
+    """Adult census rows, mean over three draws: log-loss of the class and log-probability of the row, in nats."""
+    data = begat.read("adult", target="income")
+    test = np.arange(40_000, 42_000)
+    losses, scores = [], []
+    for seed in range(3):
+        train = np.random.default_rng(seed).permutation(40_000)[:rows]
+        model = NaiveBayes(schema=data.schema).fit(data.X.iloc[train], data.y.iloc[train])
+        right = data.y.iloc[test].to_numpy()[:, None] == model.classes_
+        losses.append(-model.predict_log_proba(data.X.iloc[test])[right].mean())
+        scores.append(model.log_prob(data.X.iloc[test], data.y.iloc[test]).mean())
+    assert np.mean(losses) < loss and np.mean(scores) > log_p
+
+
+def test_ten_penguins_are_enough():
+    data = begat.read("penguins", target="species")
+    right = []
+    for seed in range(10):
+        order = np.random.default_rng(seed).permutation(len(data.X))
+        model = NaiveBayes(schema=data.schema).fit(data.X.iloc[order[:10]], data.y.iloc[order[:10]])
+        right.append((model.predict(data.X.iloc[order[10:]]) == data.y.iloc[order[10:]]).mean())
+    assert np.mean(right) > 0.85
 
 
 ADDITIVE = ["gaussian", "histogram", "poisson", "negative_binomial", "multinomial", "categorical", "bernoulli"]
@@ -330,6 +388,7 @@ def test_priors(priors, want):
         ({"task": "classify"}, "did you mean 'classification'"),
         ({"missing": "drop"}, "missing"),
         ({"alpha": -1}, "at least 0"),
+        ({"var_smoothing": -1e-9}, "var_smoothing is -1e-09; give a finite number, at least 0"),
         ({"priors": [0.5, 0.2, 0.2]}, "sum to 1"),
         ({"priors": "flat"}, "uniform"),
     ],

@@ -12,7 +12,6 @@ from begat.codecs.dates import PER_DAY
 from begat.codecs.table import Slot
 from begat.core import Batch
 from begat.errors import BegatError, did_you_mean
-from begat.families.naive_bayes import Part
 from begat.leaves.base import Leaf
 from begat.leaves.calendar import Calendar
 from begat.leaves.categorical import Bernoulli, Categorical
@@ -22,6 +21,7 @@ from begat.leaves.histogram import Histogram
 from begat.leaves.kde import KDE
 from begat.leaves.lognormal import LogNormal
 from begat.leaves.multinomial import Multinomial
+from begat.leaves.part import Part
 from begat.leaves.special import Special
 from begat.schema import Column, Grid
 
@@ -33,8 +33,8 @@ SIMPLEST = ("gaussian", "lognormal", "poisson", "negative_binomial", "histogram"
 """What the automatic choice tries for a number, the simplest first."""
 LARGEST_KDE = 100_000
 """Rows from which on the automatic choice leaves out the kernel density: the histogram is as good and far smaller."""
-LEAST_KDE = 100
-"""Known values in each class below which it leaves it out too: with few points its tails are the lightest of all."""
+LEAST_KDE = 1_000
+"""Known values in each class below which it leaves it out too: one value beyond its points costs hundreds of nats."""
 LEAST = 10
 """Known values of a column below which it takes the histogram, whose tails survive any number, without a trial."""
 FOLDS = 4
@@ -153,8 +153,7 @@ def choose(
     if not undecided:
         return names  # type: ignore[return-value]
     folds = _digest(batch, y) % FOLDS
-    few = len(batch) if batch.weight is None else float(batch.weight.sum())
-    held = [folds == f for f in (range(FOLDS) if few <= FEW else (0,))]
+    held = [folds == f for f in (range(FOLDS) if float(_repetitions(batch).sum()) <= FEW else (0,))]
     held = [h for h in held if h.any() and not h.all()]
     if not held:
         return names  # type: ignore[return-value]
@@ -176,13 +175,17 @@ def _tried(slot: Slot, batch: Batch, y: Tensor, states: int, rows: int) -> tuple
     options = candidates(slot, rows)
     if len(options) == 1:
         return options
-    weight = torch.ones(len(batch)).double() if batch.weight is None else batch.weight.double()
+    weight = _repetitions(batch)
     there = torch.bincount(y, weight, minlength=states) > 0
     known = None if batch.known[0] is None else batch.known[0][:, slot.value]
     count = torch.bincount(y, weight if known is None else weight * known, minlength=states)
     if float(count.sum()) < LEAST:
         return ("histogram",)
     return tuple(name for name in options if name != "kde" or bool((count[there] >= LEAST_KDE).all()))
+
+
+def _repetitions(batch: Batch) -> Tensor:
+    return torch.ones(len(batch)).double() if batch.weight is None else batch.weight.double()
 
 
 def _simplest(scores: Mapping[str, Tensor], weight: Tensor) -> str:

@@ -13,10 +13,11 @@ from torch import Tensor
 from begat.codecs.table import TableCodec
 from begat.core import Batch
 from begat.errors import BegatError
-from begat.families.naive_bayes import NaiveBayes, Part
+from begat.families.naive_bayes import NaiveBayes
 from begat.leaves.categorical import Categorical
 from begat.leaves.counts import Poisson
 from begat.leaves.gaussian import Gaussian
+from begat.leaves.part import Part
 from begat.leaves.special import Special
 
 

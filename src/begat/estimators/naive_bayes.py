@@ -22,9 +22,9 @@ from begat.estimators.border import weights
 from begat.estimators.linear import Linear, linear
 from begat.estimators.store import Slot
 from begat.families.naive_bayes import NaiveBayes as Model
-from begat.families.naive_bayes import Part
 from begat.fitting.counted import accumulate, by_rows
 from begat.leaves.categorical import Categorical
+from begat.leaves.part import Part
 from begat.leaves.registry import build, describe
 from begat.leaves.special import Special
 from begat.random import Seed
@@ -49,11 +49,12 @@ class NaiveBayes(Generative):
 
     leaves: "auto" (per column, by held-out likelihood), one name for all columns it suits, or {column: name} of
     gaussian, lognormal, kde, histogram, poisson, negative_binomial, multinomial, categorical, bernoulli.
-    alpha: pseudo-count of each level, a number or {column: number}. var_smoothing: pseudo-rows
-    of the column's variance in each class's (gaussian, lognormal); 0 is maximum likelihood. shared_variance: one variance for all classes (`to_linear` needs it). priors: None for the
-    frequencies of y, "uniform", or the probabilities as a sequence or {class: p}. task: "auto", "classification",
-    "regression" or "density" (y is ignored). missing: "outcome" or "unknown" (integrated out). schema: a Schema (or a
-    part of one) instead of the inferred one. random_state: kept for the interface; this fit draws nothing.
+    alpha: pseudo-count of each level, a number or {column: number}. var_smoothing: pseudo-rows of the column's variance
+    in each class's (gaussian, lognormal); 0 is maximum likelihood. shared_variance: one variance for all classes
+    (`to_linear` needs it). priors: None for the frequencies of y, "uniform", or the probabilities as a sequence or
+    {class: p}. task: "auto", "classification", "regression" or "density" (y is ignored). missing: "outcome" or
+    "unknown" (integrated out). schema: a Schema (or a part of one) instead of the inferred one. random_state: kept for
+    the interface; this fit draws nothing.
 
     Reference: Ng and Jordan (2001), On discriminative vs. generative classifiers, equations 1-2.
     """

@@ -62,7 +62,12 @@ def _fitted(family: type[Generative], header: Mapping[str, Any], tensors: dict[s
             raise FileError(f"{family.__name__} has no field {name!r}{did_you_mean(name, family._get_param_names())}")
     schema = Schema.from_dict(unpack_levels(header["schema"], tensors))
     made, model = family(**params, schema=schema), header["model"]
-    made._set_out(schema, model["role"], model["named"])
+    role, named, target = model["role"], model["named"], schema.target
+    fits = {"density": target is None and not named, "classification": target is not None and schema[target].coded}
+    fits["regression"] = target is not None and schema[target].numeric
+    if not fits.get(role) or type(named) is not bool:
+        raise FileError(f"its role {role!r} does not go with its target {target!r}; the file is damaged")
+    made._set_out(schema, role, named)
     made._restore(model, tensors)
     return made
 

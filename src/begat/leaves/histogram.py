@@ -54,8 +54,8 @@ class Histogram(Leaf):
     heavier than two of those. Weights count as repetitions.
 
     Smoothing. q_b = (N_b + alpha) / sum_b (N_b + alpha) from the rows of all states, then each state is shrunk to it:
-    P(b | k) = (N_kb + c q_b) / (N_k + c) with c = alpha sqrt(B) pseudo-rows (B the column's bins). A state without
-    rows is q.
+    P(b | k) = (N_kb + c q_b) / (N_k + c) with c = alpha B pseudo-rows: alpha for each of the column's B bins, spread as
+    the column. A state without rows is q.
 
     Tails. What lies beyond the outer edges is a bin like the others (it has at least its pseudo-count), within which
     the law of the distance t >= 0 from the edge is Pareto's of the second kind (Lomax 1954), cut at the distance L of
@@ -168,7 +168,7 @@ class Histogram(Leaf):
         exists = exists[:, :, None]
         pooled = (counts.sum(2, keepdim=True) + max(self.alpha, 1e-10)) * exists
         pooled = pooled / pooled.sum(1, keepdim=True)
-        pull = max(self.alpha, 1e-10) * used[:, None, None].double().sqrt()
+        pull = max(self.alpha, 1e-10) * used[:, None, None].double()
         smooth = (counts + pull * pooled) * exists
         self.cells.log_p = (smooth / smooth.sum(1, keepdim=True)).log().reshape(-1, self.states)
 

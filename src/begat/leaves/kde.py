@@ -59,9 +59,11 @@ class KDE(Leaf):
     over whole numbers, so the masses sum to one. Stated bounds cut each kernel and renormalise it.
 
     bandwidth: "silverman" (robust, the default), "scott", "likelihood" (leave-one-out, among multiples from 1/4 to 2.8
-    of Silverman's), or a positive factor of Silverman's; see leaves.bandwidth. It follows the column's scale. A state
-    whose points are all equal takes the deviation of the whole column, one without points the column's points. On a
-    grid h is at least 1 / sqrt(2 log(2 W + 2)): the neighbours of a single value then have a mass of about 1 / W.
+    of Silverman's), or a positive factor of Silverman's; see leaves.bandwidth. It follows the column's scale.
+    Silverman's h^2 of a state of weight W is (W h_k^2 + h_0^2) / (W + 1), h_0 that of as many of the column's points of
+    all states, so that a few points that lie together are no spike. A state whose points are all equal takes the
+    deviation of the whole column for h_k, one without points has the column's points. On a grid h is at least
+    1 / sqrt(2 log(2 W + 2)): the neighbours of a single value then have a mass of about 1 / W.
 
     log_prob is a fast sum (maths.gauss_sum), within 1e-6 of the exact one at any distance; `exact` sums term by term.
 
