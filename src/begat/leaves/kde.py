@@ -40,6 +40,8 @@ FINENESS = 128
 """Bandwidths are at least this many steps of that lattice when points are put on it."""
 GROUPS = 256
 """Columns x states whose sums are prepared, and asked, together."""
+SMALL = 1000.0
+"""Weight of a state below which its bandwidth has a pseudo-row of the column's; beyond, one row is nothing."""
 KEPT = 4096
 """Columns x states up to which prepared sums are kept between calls (about 8 kB each)."""
 
@@ -60,7 +62,7 @@ class KDE(Leaf):
 
     bandwidth: "silverman" (robust, the default), "scott", "likelihood" (leave-one-out, among multiples from 1/4 to 2.8
     of Silverman's), or a positive factor of Silverman's; see leaves.bandwidth. It follows the column's scale.
-    Silverman's h^2 of a state of weight W is (W h_k^2 + h_0^2) / (W + 1), h_0 that of as many of the column's points of
+    Silverman's h^2 of a state of weight W < 1000 is (W h_k^2 + h_0^2) / (W + 1), h_0 that of W points of the column, of
     all states, so that a few points that lie together are no spike. A state whose points are all equal takes the
     deviation of the whole column for h_k, one without points has the column's points. On a grid h is at least
     1 / sqrt(2 log(2 W + 2)): the neighbours of a single value then have a mass of about 1 / W.
@@ -209,7 +211,8 @@ class KDE(Leaf):
         """h -> (D K,), by the rule and its fallbacks."""
         robust = self.rule != "scott"
         h, total = rules.silverman(points, robust=robust), points.sums(points.weight).clamp(min=1.0)
-        if self.states > 1:
+        few = total < SMALL
+        if self.states > 1 and bool((few | (h <= 0)).any()):
             columns = collect(points.x, points.weight, points.counts.view(1, self.columns, self.states).sum(2))
             rows = columns.sums(columns.weight).clamp(min=1.0)
             # Those of as many of the column's points as the state has.
@@ -218,7 +221,7 @@ class KDE(Leaf):
                 for t, size in ((rules.deviation(columns), 0.9), (rules.silverman(columns, robust=robust), rows**0.2))
             )
             h = torch.where(h > 0, h, spread)
-            h = ((total * h**2 + whole**2) / (total + 1)).sqrt()
+            h = torch.where(few, ((total * h**2 + whole**2) / (total + 1)).sqrt(), h)
         # A column that never varies has no scale; a thousandth of its own size stands in.
         own = points.x[points.start[:-1]].abs()
         h = torch.where(h > 0, h, torch.where(own > 0, 1e-3 * own, 1e-3))
