@@ -453,3 +453,11 @@ def test_a_number_with_a_code_of_its_own_is_counted_once():
         inside = np.exp(model.log_prob(every[every["x"].between(0, 790)])).sum()
         drawn = model.sample(20_000, random_state=0)["x"].between(0, 790).mean()
         assert abs(drawn - inside) < 4.9 * np.sqrt(inside / 20_000)
+
+
+def test_integrated_out_missing_values_have_no_probability():
+    frame = pd.DataFrame({"a": ["p", "q", None] * 10, "b": [1.5, None, 2.25] * 10})
+    model = NaiveBayes(missing="unknown").fit(frame)
+    assert np.exp(model.log_prob(pd.DataFrame({"a": ["p", "q"], "b": [None, None]}))).sum() == pytest.approx(1.0)
+    assert not model.sample(300, random_state=0).isna().any().any()
+    assert model.likelihood.schema != NaiveBayes().fit(frame).likelihood.schema

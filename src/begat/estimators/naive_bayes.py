@@ -214,7 +214,11 @@ class NaiveBayes(Generative):
         known = given is not None and name in given.names and given[name].complete
         if wanted.role == "classification" and not known:
             kinds[name] = "category"
-        self._set_out(target.schema_of(X, wanted, name, given, kinds, classes), wanted.role, wanted.named)
+        made = target.schema_of(X, wanted, name, given, kinds, classes)
+        if self.missing == "unknown":
+            # That a value is missing is then no event: it has no probability, and no sample shows it.
+            made = replace(made, columns=tuple(replace(c, missing=c.coded and not c.levels) for c in made.columns))
+        self._set_out(made, wanted.role, wanted.named)
         if wanted.role == "classification" and not len(self.classes_):
             raise DataError(f"the target {name!r} has no class; give y at least one value")
 
