@@ -36,6 +36,8 @@ ROWS = 3072
 """Rows of a block of x, small enough for it and its square to stay in the cache."""
 SEPARATION = 1e7
 """Squared distance of a state's mean from the origin, in variances, up to which the expanded square is exact enough."""
+MAGNITUDE = 48.0
+"""Sum of the magnitudes of a row's terms above which float32 would lose the sixth digit of a probability."""
 SEPARATION_SINGLE = 1e3
 """The same for float32."""
 TRIES = 20
@@ -218,13 +220,32 @@ class Gaussian(Leaf):
         return out if outside is None else out.masked_fill(outside.any(1)[None], -torch.inf)
 
     def odds(self, x: Block, known: Mask = None) -> Sums:
-        """The joint without what all states share, in the precision of x: differences of states are small numbers."""
+        """The joint without what all states share, in the precision of x: differences of states are small numbers.
+
+        In float32 a row's sum of magnitudes m = sum_d |A_d x'_d| + |B_d| x'^2_d (largest differences over the states,
+        bounded with |x'| <= (1 + x'^2) / 2 by one more row of the product) loses some m 2^-24 nats, measured 6e-7 in
+        probability at m = 45; rows above MAGNITUDE are done again in float64.
+        """
         origin, *natural = self.natural()
         apart = ((self.mean_ - origin[:, None]) ** 2 / self.variance).max() > SEPARATION_SINGLE
         if x.dtype != torch.float32 or apart or self._bounds() is not None:
             return self.joint(x, known)
         constant, linear, square = (t - t.mean(1, keepdim=True) for t in natural)
-        return self._product(x, known, origin, constant, linear, square, torch.float32)
+        half = 0.5 * linear.abs().amax(1, keepdim=True)
+        sizes = (
+            constant.abs().amax(1, keepdim=True) + half,
+            torch.zeros_like(half),
+            square.abs().amax(1, keepdim=True) + half,
+        )
+        more = (torch.cat(pair, 1) for pair in zip((constant, linear, square), sizes, strict=True))
+        out = self._product(x, known, origin, *more, dtype=torch.float32)
+        large = (out[-1] > MAGNITUDE).nonzero()[:, 0]
+        if not len(large):
+            return out[:-1]
+        exact = out[:-1].double()
+        again = None if known is None else known[large]
+        exact[:, large] = self._product(x[large], again, origin, constant, linear, square)
+        return exact
 
     def _product(
         self,
