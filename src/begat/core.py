@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor, nn
@@ -100,6 +100,7 @@ class Likelihood:
         return f"log p {self.relation} ({word}{draws}), {self.unit}; {self.measure}{left}"
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where raw examples come from: a frame in memory, a folder of Parquet, a file larger than memory."""
 
@@ -120,22 +121,6 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def sample(self, n: int, cond: Tensor | None = None, *, generator: Generator) -> Batch:
         """n encoded examples, of the classes cond where given."""
-
-
-class Density(Protocol):
-    """A model whose log-probability is exact."""
-
-    def log_prob(self, batch: Batch) -> Tensor:
-        """log p(x) -> (n,), nats per example."""
-        ...
-
-
-class Counted(Protocol):
-    """A model fitted by sufficient statistics: one pass is the closed form, adding them is out of core."""
-
-    def statistics(self, batch: Batch) -> Sequence[Stats]: ...
-
-    def maximise(self, stats: Sequence[Stats]) -> None: ...
 
 
 def all_finite(x: Tensor) -> bool:
