@@ -428,7 +428,7 @@ def test_many_points_become_cells_with_the_stated_error(grid, monkeypatch):
     assert leaf.size < 20_000 and whole.size > 59_000
     h = float(whole.bandwidth)
     assert float(leaf.bandwidth) == pytest.approx(h, rel=1e-3)
-    leaf.bandwidth = whole.bandwidth  # the error of the cells alone
+    leaf.restore({**leaf.state_dict(), "bandwidth": whole.bandwidth})  # the error of the cells alone
     query = torch.linspace(-8, 8, 300).double() * float(x[100:].std())
     query = (query.round() if grid else query)[:, None]
     a, b = leaf.log_prob(query).flatten(), whole.log_prob(query).flatten()

@@ -94,10 +94,10 @@ class Likelihood:
     schema: str = ""
 
     def __str__(self) -> str:
-        word = {"=": "exact", "<=": "a lower bound", "~": "an estimate"}[self.relation]
-        draws = f", {self.samples} draws" if self.samples else ""
+        word = {"=": "exact", "<=": "lower bound of the", "~": "estimated"}[self.relation]
+        draws = f" from {self.samples} draws" if self.samples else ""
         left = f"; not scored: {', '.join(self.unscored)}" if self.unscored else ""
-        return f"log p {self.relation} ({word}{draws}), {self.unit}; {self.measure}{left}"
+        return f"{word} log-probability{draws}, {self.unit}, counted as {self.measure}{left}"
 
 
 @runtime_checkable

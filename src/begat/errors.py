@@ -26,6 +26,10 @@ class FileError(BegatError):
     """A file that is missing, broken, too large, or written by a version this one does not know."""
 
 
+class NotOffered(BegatError, AttributeError):
+    """A verb that a model does not have in its role: probabilities of classes where the target is a number."""
+
+
 class MissingDependency(ImportError):
     """An optional package that the call needs and the environment lacks."""
 

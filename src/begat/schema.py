@@ -101,6 +101,8 @@ class Column:
             raise SchemaError(f"{where}: a grid has a multiple of at least 1 and 0 to 15 decimals, not {self.grid}")
         if self.lower is not None and self.upper is not None and self.lower > self.upper:
             raise SchemaError(f"{where}: lower bound {self.lower} is above upper bound {self.upper}")
+        if len(set(self.atoms)) < len(self.atoms):
+            raise SchemaError(f"{where}: a special code is named twice")
         if any(not math.isfinite(a) for a in self.atoms):
             raise SchemaError(f"{where}: special codes are finite numbers")
         if self.kind in UNSCORED and self.scored:
@@ -190,6 +192,10 @@ class Schema:
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         return iter(self.columns)
+
+    def __repr__(self) -> str:
+        target = "" if self.target is None else f", target={self.target!r}"
+        return f"Schema({len(self)} column{'s' * (len(self) != 1)}{target})"
 
     def __getitem__(self, name: object) -> Column:
         for column in self.columns:

@@ -55,16 +55,16 @@ def compare(
 
     \b
     Example:
-      begat compare adult --target income --out report
+      begat compare penguins --target species --out report
     """
     import begat
 
+    output.folder_place(out)
     table = options.Reading(target, kind, drop, schema, separator, encoding, query).data(data)
-    for note in table.notes:
-        output.say(f"note: {note}")
+    output.notes(table.notes)
     held_out = None
     if test is not None:
-        held_out = options.Reading(separator=separator, encoding=encoding).like(test, table.schema)
+        held_out = options.Reading(separator=separator, encoding=encoding).like(test, table.schema).frame
     with output.following() as follow:
 
         def told(progress: Progress) -> None:

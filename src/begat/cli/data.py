@@ -25,6 +25,7 @@ def data(
     if name is not None:
         from begat.codecs.write import write
 
+        output.table_place(out)
         frame = load(name)
         if as_json:
             output.print_json({"rows": output.records(frame)})

@@ -14,6 +14,7 @@ from begat.errors import BegatError, did_you_mean
 
 if TYPE_CHECKING:
     from begat.codecs.data import Data
+    from begat.schema import Schema
 
 FAMILIES = {"naive-bayes": "NaiveBayes"}
 
@@ -40,7 +41,7 @@ def fit(
 
     \b
     Example:
-      begat fit adult --target income --set leaves.age=kde --out adult.safetensors
+      begat fit penguins --target species --set leaves.bill_depth_mm=kde --out penguins.safetensors
     """
     import begat
     from begat.estimators.store import destination
@@ -48,6 +49,7 @@ def fit(
     if family not in FAMILIES:
         raise BegatError(f"the family {family!r} does not exist{did_you_mean(family, FAMILIES)}")
     destination(out)  # now, not after a long fit
+    output.file_place(out)
     estimator = getattr(begat, FAMILIES[family])
     chosen = options.settings(setting, estimator, reserved=("schema", "random_state"))
     reading = options.Reading(target, kind, drop, schema, separator, encoding, query)
@@ -58,6 +60,7 @@ def fit(
     else:
         table = _with_target(reading.data(data))
         rows, known, notes = table.frame, table.schema, table.notes
+    notes = (*notes, *_repeating(known, rows))
     model = estimator(**chosen, schema=known, random_state=seed)
     with output.working("fitting"):
         model.fit(rows, known.target)
@@ -66,10 +69,9 @@ def fit(
     if as_json:
         output.print_json(_facts(model, out, len(rows), seconds, notes))
         return
-    for note in notes:
-        output.say(f"note: {note}")
-    scored = sum(column.scored for column in known.columns)
-    print(f"Learnt {len(rows):,} rows of {scored} columns in {seconds:.1f} s.")
+    output.notes(notes)
+    scored = output.counted(sum(column.scored for column in known.columns), "column")
+    print(f"Learnt {output.counted(len(rows), 'row')} of {scored} in {seconds:.1f} s.")
     print(model.likelihood)
     print(f"Wrote {out} ({Path(out).stat().st_size / 1024:,.0f} KB). Ask it: begat sample {out} -n 5")
 
@@ -80,12 +82,26 @@ def _with_target(table: Data) -> Data:
     if target is None or not table.frame[target].isna().any():
         return table
     here = table.frame[target].notna()
+    without = output.counted(int((~here).sum()), "row")
     return replace(
         table,
         frame=table.frame[here].reset_index(drop=True),
         schema=table.schema.change(target, missing=False, missing_share=0.0),
-        notes=(*table.notes, f"{len(here) - here.sum():,} rows without {target} are left out"),
+        notes=(*table.notes, f"left out: {without} without {target}"),
     )
+
+
+def _repeating(schema: Schema, rows: Any) -> list[str]:
+    """Refuse a target of which every class has one row; a note where most have."""
+    target, n = schema.target, len(rows)
+    if target is None or not schema[target].coded or n < 2:
+        return []
+    # A schema may declare levels that no row has; of a file that is read in pieces they are what was found.
+    classes = rows[target].nunique() if hasattr(rows, "columns") else len(schema[target].levels or ())
+    if classes >= n:
+        raise BegatError(f"the target {target!r} has another value in every row: choose another target")
+    few = f"the target {target!r} has {classes:,} classes in {n:,} rows"
+    return [f"{few}; most classes have one row to learn from"] if 2 * classes > n else []
 
 
 def _facts(model: Any, out: str, rows: int, seconds: float, notes: tuple[str, ...]) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from begat.cli import options, output
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def impute(
@@ -17,36 +20,54 @@ def impute(
     ] = 1,
     seed: options.FreshSeed = None,
     out: options.RowsOut = "-",
-    separator: options.Separator = None,
+    unseen: options.Unseen = None,
+    separator: options.Separators = None,
     encoding: options.Encoding = None,
     query: options.Query = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Fill every missing cell with a draw from its distribution given what is known of its row.
+    """Fill missing cells, each with a draw from its distribution given what is known of its row.
+
+    Columns that no model scores (free text, identifiers, columns that the model does not know) stay as they are.
 
     \b
     Example:
-      begat impute adult.safetensors gaps.csv --draws 5 --seed 0 --out filled.csv
+      begat impute penguins.safetensors penguins --draws 5 --seed 0 --out filled.csv
     """
     import pandas as pd
 
-    from begat import load
     from begat.codecs.write import write
 
-    fitted = load(model)
-    frame = options.Reading(separator=separator, encoding=encoding, query=query).like(data, fitted.schema_)
-    gaps = int(frame.isna().sum().sum())
+    output.table_place(out, separator)
+    fitted = options.loaded(model, unseen)
+    table = options.Reading(separator=separator, encoding=encoding, query=query).like(data, fitted.schema_)
+    frame, scored = table.frame, set(table.schema.names)
     with output.working("imputing"):
         made = fitted.impute(frame, draws=draws, random_state=seed)
+    filled = sum(int(frame[name].isna().sum()) for name in scored)
+    left = {name: n for name in frame.columns if name not in scored and (n := _missing(frame[name]))}
     if draws > 1:
         name = "draw"
         while name in frame.columns:
             name += "_"
-        made = pd.concat([m.assign(**{name: i + 1}) for i, m in enumerate(made)], ignore_index=True)
+        whole = pd.concat([m.assign(**{name: i + 1}) for i, m in enumerate(made)], ignore_index=True)
     else:
-        made = made[0]
+        whole = made[0]
     if as_json:
-        output.print_json({"missing_cells": gaps, "rows": output.records(made)})
+        facts = {"missing_cells": filled + sum(left.values()), "filled_cells": filled, "left_cells": left}
+        output.print_json({**facts, "rows": output.records(whole)})
         return
-    write(made, out, fitted.schema_)
-    output.say(f"{gaps:,} cells were missing in {len(frame):,} rows.")
+    write(whole, out, table.schema, separator=separator)
+    output.say(f"Filled {output.counted(filled, 'cell')} in {output.counted(len(frame), 'row')}.")
+    if left:
+        names = output.listed([f"{name} ({output.counted(n, 'cell')})" for name, n in left.items()])
+        output.say(f"Still missing, in columns that the model does not score: {names}.")
+
+
+def _missing(column: pd.Series) -> int:
+    """How many cells of a column that stays as the file holds it are missing, or hold a word that says so."""
+    from begat.codecs.spelling import is_missing
+
+    words = column.dropna().unique()
+    tokens = [word for word, gone in zip(words, is_missing(words), strict=True) if gone] if len(words) else []
+    return int((column.isna() | column.isin(tokens)).sum())

@@ -36,20 +36,22 @@ def info(
 
     \b
     Example:
-      begat info people.csv --out people.schema.json
+      begat info penguins --out penguins.schema.json
     """
+    if out is not None:
+        _check_place(out)
     if path.endswith(SUFFIX):
         _model(path, out, as_json)
         return
     data = options.Reading(target, kind, drop, schema, separator, encoding, query).data(path)
     if out is not None:
-        _write(data.schema, out)
+        data.schema.save(out)
     if as_json:
         output.print_json({"name": data.name, "rows": len(data), "notes": data.notes, "schema": data.schema.to_dict()})
         return
-    print(f"{data.name}: {len(data):,} rows, {len(data.schema)} columns")
-    for note in data.notes:
-        print(f"note: {note}")
+    print(f"{data.name}: {output.counted(len(data), 'row')}, {output.counted(len(data.schema), 'column')}")
+    shown = {f"{c.name}: {c.why}" for c in data.schema}
+    output.notes([note for note in data.notes if note not in shown])
     _table(data.schema)
     if out is not None:
         output.say(f"Wrote the schema to {out}. Edit it and pass it back: begat fit {path} --schema {out} ...")
@@ -62,7 +64,7 @@ def _model(path: str, out: str | None, as_json: bool) -> None:
     header = peek(path, families=FAMILIES)
     model = load(path)  # long vocabularies are tensors, so the header alone does not tell the schema
     if out is not None:
-        _write(model.schema_, out)
+        model.schema_.save(out)
     size = Path(path).stat().st_size
     if as_json:
         output.print_json({**header, "schema": model.schema_.to_dict(), "bytes": size})
@@ -70,13 +72,40 @@ def _model(path: str, out: str | None, as_json: bool) -> None:
     print(f"{path}: {header['family']}, written by begat {header['begat']} (format {header['format']}), {size:,} bytes")
     print(f"recipe: {_words(header.get('params', {}))}")
     print(f"likelihood: {model.likelihood}")
-    print(f"training rows in the file: {_words(header.get('rows', {})) or 'none'}")
+    for line in _held(header.get("rows", {})):
+        print(line)
     print(f"target: {'none' if model.schema_.target is None else model.schema_.target}")
     _table(model.schema_)
 
 
+HELD = {
+    "number": "learnt from {} rows",
+    "points": "it holds every value of {}",
+    "extremes": "it holds the least and the greatest value of {}",
+    "edges": "it holds points between values, and the outermost, of {}",
+    "codes": "it holds numbers that repeat in {}",
+    "levels": "it holds every level of {}",
+    "rare": "it holds levels of fewer than 5 rows: {}",
+}
+"""What of the training rows a model file has, in words."""
+
+
+def _held(rows: dict[str, Any]) -> list[str]:
+    """A line for each thing of the training rows that a model file says it has."""
+    said = dict(rows)
+    if isinstance(rare := said.get("rare"), dict):
+        said["rare"] = [
+            f"{v['count']} of {column} ({_words(v['names'])})"
+            for column, v in rare.items()
+            if isinstance(v, dict) and {"count", "names"} <= set(v)
+        ]
+    return [HELD.get(k, f"{k}: {{}}").format(_words(v)) for k, v in said.items() if v not in (None, [], {}, "")]
+
+
 def _words(value: Any) -> str:
     """A JSON value as a person says it: "alpha: 1; leaves: auto"; what is empty is left out."""
+    if isinstance(value, dict) and set(value) == {"pairs"}:  # a mapping among the parameters
+        return ", ".join(f"{_words(key)} {_words(each)}" for key, each in value["pairs"])
     if isinstance(value, dict):
         return "; ".join(f"{k}: {_words(v)}" for k, v in value.items() if v not in (None, [], {}, ""))
     if isinstance(value, list):
@@ -84,10 +113,10 @@ def _words(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) and value < 1e6 else str(value)
 
 
-def _write(schema: Schema, out: str) -> None:
+def _check_place(out: str) -> None:
     if out.endswith(SUFFIX):
         raise BegatError(f"--out {out!r} would be a schema, not a model; name it {Path(out).stem}.schema.json")
-    schema.save(out)
+    output.file_place(out)
 
 
 def _table(schema: Schema) -> None:
@@ -102,9 +131,9 @@ def _kind(column: Column) -> str:
     """The kind and, in brackets, what of it is particular."""
     said = []
     if column.levels is not None:
-        said.append(f"{len(column.levels):,} levels")
+        said.append(output.counted(len(column.levels), "level"))
     if column.grid is not None and column.kind == "decimal":
-        said.append(f"{column.grid.decimals} decimals")
+        said.append(output.counted(column.grid.decimals, "decimal"))
     if column.tick is not None:
         said.append(column.tick)
     if column.atoms:

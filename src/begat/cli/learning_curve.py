@@ -21,7 +21,7 @@ def learning_curve(
     ] = None,
     repeats: Annotated[
         int, typer.Option("--repeats", metavar="N", min=2, help="Random training sets of each size.")
-    ] = 5,
+    ] = 10,
     kind: options.Kinds = None,
     drop: options.Drop = None,
     schema: options.SchemaFile = None,
@@ -35,12 +35,13 @@ def learning_curve(
 
     \b
     Example:
-      begat learning-curve adult --target income --out curve.png
+      begat learning-curve penguins --target species --out curve.png
     """
     import begat
 
     if out is not None and not out.endswith((".png", ".svg", ".pdf")):
         raise BegatError(f"--out {out!r}: the picture ends in .png, .svg or .pdf; name it {out}.png")
+    output.file_place(out)
     table = options.Reading(target, kind, drop, schema, separator, encoding, query).data(data)
     with output.following() as follow:
         curve = begat.learning_curve(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -67,7 +67,7 @@ def run(arguments: Sequence[str]) -> int:
     command = typer.main.get_command(app)
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _noted
+            warnings.showwarning = _noting()
             code = command.main(list(arguments), prog_name="begat", standalone_mode=False)
             sys.stdout.flush()
     except TyperException as error:
@@ -95,9 +95,17 @@ def _refuse(message: str, hint: Sequence[str] = ()) -> int:
     return USAGE
 
 
-def _noted(message: Warning | str, *_: object, **__: object) -> None:
-    """A warning as one line, without the place in the source that a person did not write."""
-    print(f"begat: note: {' '.join(str(message).split())}", file=sys.stderr)
+def _noting() -> Callable[..., None]:
+    """What shows a warning as one line, once, without the place in the source that a person did not write."""
+    said: set[str] = set()
+
+    def note(message: Warning | str, *_: object, **__: object) -> None:
+        line = " ".join(str(message).split())
+        if line not in said:
+            said.add(line)
+            print(f"note: {line}", file=sys.stderr)
+
+    return note
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import signature
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from begat.errors import DataError, did_you_mean
+from begat.errors import BegatError, DataError, did_you_mean
 
 if TYPE_CHECKING:
     from begat.codecs.data import Data
@@ -38,6 +38,31 @@ SchemaFile = Annotated[
     str | None, typer.Option("--schema", metavar="FILE", help="A schema file, as `begat info DATA --out FILE` writes.")
 ]
 Separator = Annotated[str | None, typer.Option("--separator", metavar="MARK", help="What separates the cells of text.")]
+Separators = Annotated[
+    str | None,
+    typer.Option(
+        "--separator",
+        metavar="MARK",
+        help="What separates the cells of text, in DATA and in what is written: ; or tab, say. DATA's is recognised "
+        "and a comma is written unless this is given.",
+    ),
+]
+SeparatorOut = Annotated[
+    str | None,
+    typer.Option(
+        "--separator",
+        metavar="MARK",
+        help="What separates the cells of text that is written: ; or tab, say. A comma, in .tsv a tab, if not given.",
+    ),
+]
+Unseen = Annotated[
+    Literal["error", "unknown"] | None,
+    typer.Option(
+        "--unseen",
+        help="A level that no training row had: an error, or unknown as a missing cell is. As the model says if not "
+        "given.",
+    ),
+]
 Encoding = Annotated[str | None, typer.Option("--encoding", metavar="NAME", help="How text is encoded, as cp1252.")]
 Query = Annotated[str | None, typer.Option("--query", metavar="SQL", help="The rows to read where DATA is a database.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="The same seed gives the same answer.")]
@@ -89,11 +114,11 @@ class Reading:
             query=self.query,
         )
 
-    def like(self, path: str, schema: Schema) -> Any:
-        """The frame at the path, its columns read as the columns of a schema that a model was fitted under."""
-        from begat.codecs.read import read
+    def like(self, path: str, schema: Schema) -> Data:
+        """The table at the path, its columns read as the columns of a schema that a model was fitted under."""
+        from begat.codecs.read import read_like
 
-        return read(path, schema=schema, separator=self.separator, encoding=self.encoding, query=self.query).frame
+        return read_like(path, schema, separator=self.separator, encoding=self.encoding, query=self.query)
 
     def source(self, path: str) -> tuple[Any, Schema]:
         """The rows of a file that is read in pieces, and its schema."""
@@ -112,6 +137,18 @@ class Reading:
         from begat.schema import Schema
 
         return None if self.schema is None else Schema.load(self.schema)
+
+
+def loaded(path: str, unseen: str | None = None) -> Any:
+    """The model of a file, that takes levels without training rows as is said."""
+    from begat import load
+
+    model = load(path)
+    if unseen is not None:
+        if "unseen" not in model.get_params(deep=False):
+            raise BegatError(f"--unseen: {type(model).__name__} has no such setting; leave it out")
+        model.set_params(unseen=unseen)
+    return model
 
 
 def pairs(options: Sequence[str] | None, option: str, example: str) -> dict[str | int, str]:

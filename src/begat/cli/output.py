@@ -7,8 +7,11 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any
+
+from begat.errors import FileError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,6 +72,48 @@ def _literal(text: str) -> Any:
 def say(text: str) -> None:
     """A line on standard error, so that standard output holds only the answer."""
     print(text, file=sys.stderr)
+
+
+def notes(found: Sequence[str]) -> None:
+    """What a person would be surprised by, each once, on standard error."""
+    for note in dict.fromkeys(found):
+        say(f"note: {note}")
+
+
+def counted(n: int, noun: str) -> str:
+    """A number of things: 1 row, 2,000 rows."""
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")
+
+
+def listed(names: Sequence[object], most: int = 6) -> str:
+    """Names in words, the first few of many."""
+    return ", ".join(map(str, names[:most])) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+
+
+def table_place(out: str | None, separator: str | None = None) -> None:
+    """Refuse, before any work, a place where no table can be written, and a separator that is none."""
+    if separator is not None:
+        from begat.codecs.delimited import mark
+
+        mark(separator)
+    if out is not None and out != "-":
+        from begat.codecs.write import destination
+
+        destination(out)
+
+
+def file_place(out: str | None) -> None:
+    """Refuse, before any work, a place where no file can be written."""
+    if out is not None:
+        from begat.codecs.stream import place
+
+        place(out)
+
+
+def folder_place(out: str | None) -> None:
+    """Refuse, before any work, a place where no folder can be made."""
+    if out is not None and Path(out).exists() and not Path(out).is_dir():
+        raise FileError(f"{out} is a file; give the name of a folder")
 
 
 @contextmanager

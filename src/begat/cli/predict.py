@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from begat.cli import options, output
 from begat.errors import BegatError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def predict(
@@ -15,46 +18,73 @@ def predict(
     data: options.DataPath,
     proba: Annotated[bool, typer.Option("--proba", help="Also write the probability of every class.")] = False,
     out: options.RowsOut = "-",
-    separator: options.Separator = None,
+    unseen: options.Unseen = None,
+    separator: options.Separators = None,
     encoding: options.Encoding = None,
     query: options.Query = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Predict the target of every row: its most probable class, or the expected value of a number.
 
+    Where DATA has the target, say how right the predictions are.
+
     \b
     Example:
-      begat predict adult.safetensors new.csv --proba --out predicted.csv
+      begat predict penguins.safetensors penguins --proba --out predicted.csv
     """
     import pandas as pd
 
-    from begat import load
     from begat.codecs.write import write
 
-    fitted = load(model)
-    target = fitted.schema_.target
+    output.table_place(out, separator)
+    fitted = options.loaded(model, unseen)
+    target, classes = fitted.schema_.target, fitted.role_ == "classification"
     if target is None:
         raise BegatError(f"{model} was fitted without a target; fit it with --target COL to predict one")
-    frame = options.Reading(separator=separator, encoding=encoding, query=query).like(data, fitted.schema_)
+    if proba and not classes:
+        raise BegatError(f"--proba: the target {target!r} is a number, which has no classes; leave --proba out")
+    frame = options.Reading(separator=separator, encoding=encoding, query=query).like(data, fitted.schema_).frame
     with output.working("predicting"):
         made = pd.DataFrame({target: fitted.predict(frame)})
         if proba:
             each = fitted.predict_proba(frame)
             made = made.assign(**{f"P({c})": each[:, i] for i, c in enumerate(fitted.classes_)})
+    judged = _judged(frame, made, target, classes)
     if as_json:
-        output.print_json({"rows": output.records(made)})
+        output.print_json({"rows": output.records(made), "judged": judged})
         return
-    write(made, out, fitted.schema_.only([target]) if fitted.role_ == "classification" else None)
-    _judge(frame, made, target, fitted)
+    write(made, out, fitted.schema_.only([target]) if classes else None, separator=separator)
+    if judged is not None:
+        output.say(_said(judged, target))
     if out != "-":
-        output.say(f"Wrote {len(made):,} predictions to {out}.")
+        output.say(f"Wrote {output.counted(len(made), 'prediction')} to {out}.")
 
 
-def _judge(frame: Any, made: Any, target: Any, fitted: Any) -> None:
+def _judged(frame: pd.DataFrame, made: pd.DataFrame, target: Any, classes: bool) -> dict[str, Any] | None:
     """How right the predictions are, where the table says what is true."""
-    if target not in frame.columns or fitted.role_ != "classification":
-        return
-    known = frame[target].notna().to_numpy()
-    if known.any():
-        right = (frame[target].astype("str").to_numpy() == made[target].astype("str").to_numpy())[known]
-        output.say(f"{right.mean():.1%} of {known.sum():,} rows with a known {target} are predicted right.")
+    from pandas.api.types import is_numeric_dtype
+
+    from begat.metrics.regression import mae, r2
+
+    known = frame[target].notna().to_numpy() if target in frame.columns else None
+    if known is None or not known.any():
+        return None
+    truth, guess, rows = frame[target][known], made[target][known], int(known.sum())
+    numbers = is_numeric_dtype(truth) and is_numeric_dtype(guess)  # of which a missing cell makes floats
+    if not classes:
+        true, guessed = truth.to_numpy(dtype=float), guess.to_numpy(dtype=float)
+        return {"rows": rows, "r2": r2(true, guessed).value, "mean_absolute_error": mae(true, guessed).value}
+    kind = float if numbers else str
+    right = truth.astype(kind).to_numpy() == guess.astype(kind).to_numpy()
+    return {"rows": rows, "right": float(right.mean()), "commonest_class": float(truth.value_counts().max() / rows)}
+
+
+def _said(judged: dict[str, Any], target: Any) -> str:
+    rows = f"{output.counted(judged['rows'], 'row')} with a known {target}"
+    if "right" in judged:
+        return (
+            f"{judged['right']:.1%} of {rows} are predicted right; their commonest class is "
+            f"{judged['commonest_class']:.1%} of them."
+        )
+    r2 = "" if judged["r2"] is None else f"R2 {judged['r2']:.4f}, "
+    return f"{r2}mean absolute error {judged['mean_absolute_error']:.4g}, over {rows}."

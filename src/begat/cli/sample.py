@@ -15,23 +15,24 @@ def sample(
     given: options.Given = None,
     seed: options.FreshSeed = None,
     out: options.RowsOut = "-",
+    separator: options.SeparatorOut = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Draw new rows that look like the training rows, conditioned on evidence where it is given.
 
     \b
     Example:
-      begat sample adult.safetensors -n 1000 --given "age=30..50" --given "income=>50K" --out rows.csv
+      begat sample penguins.safetensors -n 1000 --given "body_mass_g=4000..5000" --given sex=female --out rows.csv
     """
-    from begat import load
     from begat.codecs.write import write
 
-    fitted = load(model)
+    output.table_place(out, separator)
+    fitted = options.loaded(model)
     with output.working("drawing"):
         rows = fitted.sample(n, given=evidence.parse(given, fitted.schema_), random_state=seed)
     if as_json:
         output.print_json({"rows": output.records(rows)})
         return
-    write(rows, out, fitted.schema_)
+    write(rows, out, fitted.schema_, separator=separator)
     if out != "-":
-        output.say(f"Wrote {n:,} rows to {out}.")
+        output.say(f"Wrote {output.counted(n, 'row')} to {out}.")

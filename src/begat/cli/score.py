@@ -12,16 +12,28 @@ from begat.cli import options, output
 if TYPE_CHECKING:
     import pandas as pd
 
+    from begat.codecs.data import Data
+
 
 def score(
     model: options.ModelPath,
     data: options.DataPath,
-    odd: Annotated[int, typer.Option("--odd", metavar="N", min=0, help="Also show the N least likely rows.")] = 0,
+    odd: Annotated[
+        int,
+        typer.Option(
+            "--odd",
+            metavar="N",
+            min=0,
+            help="Also show the N least likely rows, and of each the cell that is more surprising than is usual in its "
+            "column by most.",
+        ),
+    ] = 0,
     out: Annotated[
         str | None,
         typer.Option("--out", metavar="FILE", help="Write each row's log-probability and each cell's surprise."),
     ] = None,
-    separator: options.Separator = None,
+    unseen: options.Unseen = None,
+    separator: options.Separators = None,
     encoding: options.Encoding = None,
     query: options.Query = None,
     as_json: options.AsJson = False,
@@ -30,14 +42,14 @@ def score(
 
     \b
     Example:
-      begat score adult.safetensors new.csv --odd 5
+      begat score penguins.safetensors penguins --odd 5
     """
     import numpy as np
 
-    from begat import load
-
-    fitted = load(model)
-    frame = options.Reading(separator=separator, encoding=encoding, query=query).like(data, fitted.schema_)
+    output.table_place(out, separator)
+    fitted = options.loaded(model, unseen)
+    table = options.Reading(separator=separator, encoding=encoding, query=query).like(data, fitted.schema_)
+    frame, target = table.frame, fitted.schema_.target
     with output.working("scoring"):
         each = fitted.log_prob(frame)
         surprise = fitted.surprise(frame) if odd or out else None
@@ -49,14 +61,15 @@ def score(
         "impossible_rows": int((~possible).sum()),
         "mean_of_possible_rows": float(each[possible].mean()) if possible.any() else None,
         "likelihood": asdict(fitted.likelihood),
+        "without_target": target is not None and target not in frame.columns,
     }
     if surprise is not None and odd:
-        facts["odd"] = _odd(each, surprise, frame, odd)
+        facts["odd"] = _odd(each, surprise, table, odd)
     if surprise is not None and out is not None:
         from begat.codecs.write import write
 
         surprise.insert(0, _free("log_prob", surprise.columns), each)
-        write(surprise, out)
+        write(surprise, out, separator=separator)
     if as_json:
         output.print_json(facts)
         return
@@ -68,23 +81,33 @@ def score(
         if possible.any():
             print(f"{facts['mean_of_possible_rows']:.4f} nats per row over the others")
     print(fitted.likelihood)
+    if facts["without_target"]:
+        print(f"of the columns without {target}, which the rows do not have")
     if odd:
-        rows = [[str(o["row"]), f"{o['log_prob']:.2f}", str(o["column"]), str(o["value"]), f"{o['surprise']:.2f}"]
-                for o in facts["odd"]]  # fmt: skip
-        output.print_table(["row", "log p", "oddest cell", "value", "surprise, nats"], rows, right=(0, 1, 4))
+        rows = [[f"{o['row']:,}", f"{o['log_prob']:.2f}", str(o["column"]), o["value"] or "(missing)",
+                 f"{o['surprise']:.2f}", f"{o['usual_surprise']:.2f}"] for o in facts["odd"]]  # fmt: skip
+        header = ["row", "log p", "oddest cell", "value", "surprise, nats", "usual there"]
+        output.print_table(header, rows, right=(0, 1, 4, 5))
+        print("Rows count from 1, the header not among them. Usual is the median of the column over these rows.")
 
 
-def _odd(each: Any, surprise: pd.DataFrame, frame: pd.DataFrame, most: int) -> list[dict[str, Any]]:
-    """The least likely rows, and of each the cell that the others explain least."""
+def _odd(each: Any, surprise: pd.DataFrame, table: Data, most: int) -> list[dict[str, Any]]:
+    """The least likely rows, and of each the cell whose surprise exceeds its column's median by most."""
     import numpy as np
 
-    cells = np.nan_to_num(surprise.to_numpy(dtype=float), nan=-np.inf)
+    from begat.codecs.write import text_columns
+
+    read = [name for name in surprise.columns if name in table.schema.names]
+    cells = surprise[read].to_numpy(dtype=float)
+    usual = np.nanmedian(cells, axis=0, keepdims=True)
+    beyond = np.where(np.isnan(cells), -np.inf, np.nan_to_num(cells, posinf=np.finfo(float).max) - usual)
     made = []
     for row in np.argsort(each, kind="stable")[:most]:
-        column = surprise.columns[int(cells[row].argmax())]
+        at = int(beyond[row].argmax())
+        ((value,),) = text_columns(table.frame[[read[at]]].iloc[[row]], table.schema)
         made.append(
-            {"row": int(row), "log_prob": float(each[row]), "column": column, "value": frame[column].iloc[int(row)],
-             "surprise": float(cells[row].max())}
+            {"row": int(row) + 1, "log_prob": float(each[row]), "column": read[at], "value": value,
+             "surprise": float(cells[row, at]), "usual_surprise": float(usual[0, at])}
         )  # fmt: skip
     return made
 

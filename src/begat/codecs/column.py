@@ -11,24 +11,27 @@ import numpy as np
 from begat.codecs.cells import Cells, cells, words
 from begat.codecs.dates import UNITS, date_format, from_ticks, to_ticks
 from begat.codecs.grid import bounded, from_grid, to_grid
-from begat.codecs.levels import Encoding, Missing, decode_levels, encode_levels, number_dtype, textual
-from begat.codecs.spelling import is_missing, parse, spell
+from begat.codecs.levels import Encoding, Missing, Unseen, decode_levels, encode_levels, number_dtype, textual
+from begat.codecs.spelling import missing_in, parse, spell
 from begat.errors import DataError, SchemaError, did_you_mean
 from begat.schema import Column, Grid, TextFormat
 
 
-def encode_column(column: Column, values: Any, missing: Missing = "outcome") -> Encoding:
+def encode_column(
+    column: Column, values: Any, missing: Missing = "outcome", unseen: Unseen = "error"
+) -> Encoding:
     """The cells (n,) of a column in any container as values and codes.
 
     A missing cell is the last code where the column has missing values and `missing` is "outcome"; otherwise it is
-    not known. DataError, with column, value and row: an undeclared level, a cell of the wrong type, an infinity.
+    not known; so is an undeclared level where `unseen` is "unknown". DataError, with column, value and row: an
+    undeclared level otherwise, a cell of the wrong type, an infinity.
     """
     found = cells(values, column.name)
     if not column.complete:
         lacks = "levels" if column.coded else "a grid"
         raise SchemaError(f"column {column.name!r} is {column.kind} without {lacks}; infer the schema, or state them")
     if column.coded:
-        return encode_levels(column, found, missing)
+        return encode_levels(column, found, missing, unseen)
     numbers, absent = _ticks(column, found) if column.kind == "datetime" else _numbers(column, found)
     return _encode_numbers(column, numbers, absent, missing)
 
@@ -44,7 +47,8 @@ def _numbers(column: Column, found: Cells) -> tuple[np.ndarray, np.ndarray | Non
             raise _not_numbers(column, found, np.zeros(len(found), dtype=bool), absent)
         values = parse(found, column)
         unread = np.isnan(values) if len(values) else np.zeros(0, dtype=bool)
-        absent = _tokens(found) if absent is None else absent | _tokens(found)
+        gone = _tokens(column, found)
+        absent = gone if absent is None else absent | gone
         if (unread & ~absent).any():
             raise _not_numbers(column, found, ~unread, absent)
     else:
@@ -62,9 +66,9 @@ def _numbers(column: Column, found: Cells) -> tuple[np.ndarray, np.ndarray | Non
     return values, absent
 
 
-def _tokens(found: Cells) -> np.ndarray:
+def _tokens(column: Column, found: Cells) -> np.ndarray:
     """(n,) True where a cell is missing or spells it."""
-    return np.append(is_missing(found.levels or ()), True)[found.values]
+    return np.append(missing_in(column, found.levels or ()), True)[found.values]
 
 
 def _not_numbers(column: Column, found: Cells, read: np.ndarray, absent: np.ndarray | None) -> DataError:
@@ -83,7 +87,7 @@ def _ticks(column: Column, found: Cells) -> tuple[np.ndarray, np.ndarray | None]
         raise SchemaError(f"column {column.name!r}: tick {tick!r} does not exist{did_you_mean(tick, UNITS)}")
     absent, dates, zone = found.missing(), found.values, found.zone
     if found.family == "words":
-        dates, gone = _read_dates(column, found), _tokens(found)
+        dates, gone = _read_dates(column, found), _tokens(column, found)
         if (np.isnat(dates) & ~gone).any():
             raise _not_numbers(column, found, ~np.isnat(dates), gone)
         absent = gone if gone.any() else None
@@ -103,7 +107,7 @@ def _read_dates(column: Column, found: Cells) -> np.ndarray:
     if not found.levels:
         return np.full(len(found), np.datetime64("NaT", "us"))
     if column.text is None or not column.text.date:
-        there = [str(w) for w, gone in zip(found.levels, is_missing(found.levels), strict=True) if not gone]
+        there = [str(w) for w, gone in zip(found.levels, missing_in(column, found.levels), strict=True) if not gone]
         form = date_format(there)
         if form is not None and form[0].startswith("%Y-"):
             column = replace(column, text=TextFormat(date=form[0]))

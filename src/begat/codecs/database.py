@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def from_database(url: str, asked: Request) -> tuple[pd.DataFrame, str]:
-    """The rows of a query or a table, and a short name. Nothing is written: the connection is rolled back.
+    """The rows of a query or a table, and a short name.
+
+    Nothing is written: SQLite is opened for queries only, other databases are asked only what begins as a query does,
+    and the transaction is rolled back.
 
     FileError where the database cannot be reached, DataError where the query fails or names nothing.
     """
@@ -41,6 +45,10 @@ def from_database(url: str, asked: Request) -> tuple[pd.DataFrame, str]:
         raise FileError(f"{shown} cannot be opened: {_line(error)}") from None
     try:
         with engine.connect() as connection:
+            if file:
+                connection.exec_driver_sql("PRAGMA query_only = ON")
+            elif query and not _reads(query):
+                raise DataError("the query is no SELECT; begat reads databases and never writes to them")
             if table is not None:
                 known = [*sa.inspect(connection).get_table_names(), *sa.inspect(connection).get_view_names()]
                 if table not in known:
@@ -61,6 +69,12 @@ def from_database(url: str, asked: Request) -> tuple[pd.DataFrame, str]:
         raise DataError(f"{shown}: the query gives columns but no rows")
     frame = from_columns(names, list(zip(*cells, strict=True)), shown, asked)
     return frame, table or (Path(file).stem if file else address.database or address.get_backend_name())
+
+
+def _reads(query: str) -> bool:
+    """Whether a statement begins as a query does."""
+    words = re.sub(r"(--[^\n]*\n|/\*.*?\*/|[\s(])+", " ", query, flags=re.DOTALL).split()
+    return bool(words) and words[0].lower() in ("select", "with", "values", "table", "show", "explain")
 
 
 def _line(error: Exception) -> str:

@@ -140,6 +140,19 @@ _WRITTEN: dict[str, tuple[int, Callable[[_Clock], Any]]] = {
 """The width of a part as a number (0: it is a word), and the part."""
 
 
+_DATE = re.compile(
+    rf"(?:{'|'.join(re.sub(r'[?]P<[A-Za-z]>', '?:', _reader(form).pattern) for form in DATES)})"
+    rf"(?:{re.sub(r'[?]P<[a-z]+>', '?:', _TIME.pattern)[:-1]})?",
+    re.IGNORECASE | re.ASCII,
+)
+"""One date in any of the formats, maybe with a time of day."""
+
+
+def is_date(word: str) -> bool:
+    """Whether a word looks like a date in some format."""
+    return _DATE.fullmatch(word.strip()) is not None
+
+
 def spell_dates(values: np.ndarray, form: str) -> list[str]:
     """Text of dates (m,) without NaT in this format: what `read_dates` reads as the same dates."""
     _reader(form)

@@ -201,12 +201,18 @@ def _undecodable(open_: Opener, encoding: str) -> tuple[str, int] | None:
                 return None
 
 
+def mark(asked: str) -> str:
+    """The separator that a person names: one character, or "tab"; FileError for anything else."""
+    asked = {"\\t": "\t", "tab": "\t"}.get(asked, asked)
+    if len(asked) != 1 or asked in '"\r\n' or ord(asked) > 127:
+        raise FileError(f"separator {asked!r}; give one character such as ',' ';' '|' or 'tab'")
+    return asked
+
+
 def _separator(text: str, label: str, asked: str | None, *, cut: bool) -> tuple[str, list[list[str]]]:
     """The separator and the first records: the candidate that gives every record the same, largest number of cells."""
     if asked is not None:
-        asked = {"\\t": "\t", "tab": "\t"}.get(asked, asked)
-        if len(asked) != 1 or asked in '"\r\n' or ord(asked) > 127:
-            raise FileError(f"separator {asked!r}; give one character such as ',' ';' '|' or 'tab'")
+        asked = mark(asked)
     trials = {c: _records(text, c, cut) for c in SEPARATORS if asked is None}
     best = asked or max(trials, key=lambda c: _evenness(trials[c]))
     records = trials.get(best) or _records(text, best, cut)

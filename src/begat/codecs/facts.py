@@ -29,6 +29,8 @@ REPEATED_AT_ENDS = 0.001
 """The same for the smallest and the largest value of a grid."""
 BEYOND = 3
 """Off a grid, a special code occurs at least so many times as often as the most frequent other number."""
+SENTINELS = np.array([-1.0, *(sign * (10.0**digits - 1) for digits in range(1, 16) for sign in (1, -1))])
+"""Numbers by which people write that there is none: -1, 9, 99, -999 and so on."""
 COARSE = 4
 """Numbers of at most this many decimals are always a grid."""
 FINE = 100_000
@@ -126,8 +128,15 @@ class Facts:
 
     @cached_property
     def distinct(self) -> bool:
-        """Whether text is nearly all different: nineteen in twenty of at least 20 rows."""
-        return self.spelling is None and self.rows >= 20 and len(self.text) >= 0.95 * self.rows
+        """Whether text is nearly all different: nineteen in twenty of at least 20 rows; of codes in digits, all."""
+        if self.spelling is not None or self.rows < 20 or len(self.text) < 0.95 * self.rows:
+            return False
+        return len(self.text) == self.rows or not self.codes
+
+    @cached_property
+    def codes(self) -> bool:
+        """Whether text is digits, as many in every word: zip codes, numbers of articles."""
+        return len({len(w) for w in self.text}) == 1 and all(w.isascii() and w.isdigit() for w in self.text)
 
     @cached_property
     def pattern(self) -> str | None:
@@ -268,7 +277,27 @@ class Facts:
             chosen = chosen[strong][np.argsort(-counts[chosen][strong], kind="stable")[:MOST_ATOMS]]
         if self.grid is not None and not self.integral:
             chosen = np.union1d(chosen, self._strangers(self.grid))
+        chosen = np.union1d(chosen, self._sentinels).astype(np.int64)
         return tuple(sorted(float(v) for v in values[chosen]))
+
+    @cached_property
+    def _sentinels(self) -> np.ndarray:
+        """Places in `seen` of conventional sentinels, seen twice, further from all other numbers than those lie apart."""
+        values, counts = self.seen[0].astype(np.float64), self.seen[1]
+        conventional = np.isin(values, SENTINELS)
+        rest = values[~conventional]
+        if len(rest) < 2:
+            return np.zeros(0, dtype=np.int64)
+        gaps = np.maximum(rest[0] - values, values - rest[-1])
+        return np.flatnonzero(conventional & (counts >= 2) & (gaps > rest[-1] - rest[0]))
+
+    def stands_apart(self, atom: float) -> str | None:
+        """Of a conventional sentinel, the ends of the numbers that it stands apart from."""
+        values = self.seen[0]
+        if atom not in values[self._sentinels]:
+            return None
+        rest = values[~np.isin(values.astype(np.float64), SENTINELS)]
+        return f"{rest[0]:g} to {rest[-1]:g}"
 
     def _off_grid_atoms(self, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Those that occur three times as often as any number that is none."""

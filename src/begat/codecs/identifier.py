@@ -101,14 +101,22 @@ def _parts(pattern: str) -> Iterator[tuple[str, int, int] | str]:
 def make(pattern: str, n: int, generator: torch.Generator | None = None, start: int = 0) -> list[str]:
     """n different identifiers, number `start` and on of those that the pattern and the generator determine.
 
-    A running number goes on after the last one seen, so none repeats an old one. Characters of classes are counted
-    through in a scattered order; a pattern with fewer than start + n identifiers grows by a number at its end.
+    A running number goes on after the last one seen, so none repeats an old one. One with leading zeros keeps its
+    width: after 99999 come the numbers from 00000 to below the first one seen, and only then those between. Characters
+    of classes are counted through in a scattered order. A pattern with fewer than start + n identifiers grows by a
+    number at its end.
     """
     parts = list(_parts(pattern))
     if any(not isinstance(p, str) and not p[0] for p in parts):
         template = "".join(_literal(p) if isinstance(p, str) else p[0][:1] * p[1] or f"{{:0{p[2]}d}}" for p in parts)
-        firsts = [p[1] for p in parts if not isinstance(p, str) and not p[0]]
-        return [template.format(*(first + i for first in firsts)) for i in range(start, start + n)]
+        counters = [(p[1], 10 ** p[2] if p[2] else None) for p in parts if not isinstance(p, str) and not p[0]]
+        turns = [room for _, room in counters]
+        again = None if None in turns else math.lcm(*(room for room in turns if room))
+        return [
+            template.format(*(first + i if room is None else (first + i) % room for first, room in counters))
+            + (f"-{i // again + 1}" if again is not None and i >= again else "")
+            for i in range(start, start + n)
+        ]
     places = [chars for p in parts if not isinstance(p, str) for chars in [p[0]] * p[1]]
     room = math.prod(len(chars) for chars in places)
     first = 0

@@ -11,6 +11,7 @@ import numpy as np
 from begat.codecs import frame
 from begat.codecs.cells import Cells, cells
 from begat.codecs.dates import PER_DAY, grain, read_dates, to_ticks
+from begat.codecs.describe import described
 from begat.codecs.facts import Ends, Facts
 from begat.codecs.grid import EXACT
 from begat.codecs.rules import decide
@@ -96,11 +97,9 @@ def infer_column(
     _refuse_infinity(facts)
     if kind is None:
         rule = decide(facts, target, array)
-        kind, why = rule.kind, rule.why(facts)
+        made = described(_filled(rule.kind, facts, array), facts, rule.why(facts))
     else:
-        why = "as stated"
-    made = replace(_filled(kind, facts, array), why=why)
-    made = _described(made, facts)
+        made = described(_filled(kind, facts, array), facts)
     if given is None:
         return made
     said = {f.name: v for f in fields(Column) if (v := getattr(given, f.name)) != f.default and f.name != "dtype"}
@@ -205,34 +204,6 @@ def _dated(made: Column, facts: Facts) -> Column:
             tick = "microsecond"
             low, high = (int(v) for v in to_ticks(ends, tick, zone))
     return replace(made, tick=tick, grid=Grid(offset=offset), seen=(float(low), float(high)))
-
-
-def _described(made: Column, facts: Facts) -> Column:
-    """Why, the share of missing cells and an example, for people."""
-    notes = [made.why]
-    if made.kind not in CODED and facts.spelling is not None and made.kind != "datetime" and facts.text:
-        if facts.spelling == TextFormat() or set(facts.text[0]) <= set("0123456789.-"):
-            notes.insert(0, "text read as numbers")
-        else:
-            notes.insert(0, f"text {facts.text[0]!r} read as numbers")
-    for atom in sorted(made.atoms, key=facts.repeats, reverse=True)[:3] if len(made.atoms) < facts.rows else ():
-        notes.append(f"the value {atom:g} repeats {facts.repeats(atom)} times")
-    if len(made.atoms) > 3:
-        notes.append(f"{len(made.atoms)} such values in all")
-    if made.kind == "decimal" and made.grid is not None and facts.noisy(made.grid):
-        notes.append("up to rounding: 0.30000000000000004 counts, and comes back, as 0.3")
-    if made.tick is not None:
-        notes.append(f"to the {made.tick}" + f" in {facts.cells.zone}" * bool(facts.cells.zone))
-    if made.kind == "text":
-        notes.append("set aside")
-    if facts.token:
-        notes.append(f"{facts.token!r} stands for missing")
-    share = 1 - facts.rows / len(facts.cells) if len(facts.cells) else 0.0
-    first = 0 if facts.absent is None else int(np.argmin(facts.absent))
-    value = facts.cells.take(slice(first, first + 1)).objects("")[0] if facts.rows else ""
-    if facts.cells.family in ("dates", "numbers") and facts.rows:
-        value = str(facts.cells.values[first]).split("T00:00:00")[0].split(".000000")[0]
-    return replace(made, why="; ".join(notes), missing_share=share, example=str(value)[:80])
 
 
 def _ends(X: Any, names: tuple[str | int, ...]) -> dict[int, Ends]:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from begat.codecs.cells import Cells
 from begat.codecs.grid import EXACT
-from begat.codecs.spelling import is_missing
+from begat.codecs.spelling import missing_in
 from begat.errors import DataError, did_you_mean
 from begat.schema import Column, Scalar
 
 Missing = Literal["outcome", "unknown"]
 """What a missing cell means: the event that it is missing, or that its value is not known."""
+Unseen = Literal["error", "unknown"]
+"""What an undeclared level is: an error, or a cell that is not known."""
 UNDECLARED = -2
 """Between a level and its code: a level that the schema lacks; -1 is a missing one."""
 
@@ -26,6 +29,7 @@ class Encoding(NamedTuple):
     values: (n,) float64, or float32 where the column is, None for a column of codes alone. codes: (n,) int32, None for
     a column of values alone. known_values, known_codes: (n,) bool, None where all are known. possible: (n,) bool, False
     where a cell lay off its grid or outside its bounds and was moved to the nearest allowed value; None if none did.
+    unseen: undeclared levels that count as not known, and in how many cells each stood.
     """
 
     values: np.ndarray | None = None
@@ -33,12 +37,13 @@ class Encoding(NamedTuple):
     known_values: np.ndarray | None = None
     known_codes: np.ndarray | None = None
     possible: np.ndarray | None = None
+    unseen: tuple[tuple[Scalar, int], ...] = ()
 
 
-def encode_levels(column: Column, found: Cells, missing: Missing) -> Encoding:
+def encode_levels(column: Column, found: Cells, missing: Missing, unseen: Unseen = "error") -> Encoding:
     levels = column.levels or ()
     if found.family == "words":
-        tokens = is_missing(found.levels or ()) if found.textual else None
+        tokens = missing_in(column, found.levels or ()) if found.textual else None
         table = _lookup(levels, found.levels or (), tokens)
         codes = np.append(table, -1)[found.values].astype(np.int32) if len(table) else np.full(len(found), -1, np.int32)
     elif found.family == "booleans":
@@ -51,20 +56,25 @@ def encode_levels(column: Column, found: Cells, missing: Missing) -> Encoding:
     else:
         raise DataError(f"column {column.name!r} holds dates; expected the levels of a {column.kind}")
     lowest = codes.min(initial=0)
-    if lowest == UNDECLARED:
-        row = int(np.argmax(codes == UNDECLARED))
-        value = found.take(slice(row, row + 1)).objects()[0]
-        raise DataError(
-            f"column {column.name!r}, row {row}: the level {value!r} is not declared{did_you_mean(value, levels)}"
-        )
     if lowest >= 0:
         return Encoding(codes=codes)
+    strange = codes == UNDECLARED if lowest == UNDECLARED else None
+    if strange is not None and unseen == "error":
+        row = int(np.argmax(strange))
+        value = found.take(slice(row, row + 1)).objects()[0]
+        raise DataError(
+            f"column {column.name!r}, row {row}: the level {value!r} is not declared{did_you_mean(value, levels)}; "
+            "fit with unseen='unknown' to integrate such cells out, or declare the level"
+        )
     gone = codes < 0
     if column.missing and missing == "outcome":
         codes[gone] = len(levels)
+        gone = strange
+    if gone is None:
         return Encoding(codes=codes)
     codes[gone] = 0
-    return Encoding(codes=codes, known_codes=~gone)
+    words = () if strange is None else tuple(Counter(found.take(strange).objects().tolist()).items())
+    return Encoding(codes=codes, known_codes=~gone, unseen=words)
 
 
 def _lookup(levels: tuple[Scalar, ...], words: tuple[Scalar, ...], tokens: np.ndarray | None) -> np.ndarray:

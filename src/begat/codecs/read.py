@@ -12,6 +12,7 @@ from begat.codecs import delimited, parquet
 from begat.codecs.arrow import to_frame
 from begat.codecs.catalogue import CATALOGUE, load
 from begat.codecs.data import Data
+from begat.codecs.describe import surprising
 from begat.codecs.infer import infer
 from begat.codecs.records import read_excel, read_json, read_jsonl
 from begat.codecs.request import Request
@@ -23,7 +24,7 @@ from begat.codecs.stream import (
     standard_input,
 )
 from begat.codecs.typed import natural, typed
-from begat.errors import DataError, FileError, did_you_mean
+from begat.errors import DataError, FileError, SchemaError, did_you_mean
 from begat.schema import Schema
 
 if TYPE_CHECKING:
@@ -67,8 +68,41 @@ def read(
     frame = frame.iloc[:rows]
     stated = schema if schema is None or isinstance(schema, Schema) else Schema.load(schema)
     found = natural(infer(frame, kinds=kinds, schema=stated, target=target), frame)
-    notes = [*asked.notes, *(f"{c.name}: {c.why}" for c in found if c.why and c.text is not None)]
+    notes = [*asked.notes, *(f"{c.name}: {c.why}" for c in found if surprising(c))]
     return Data(typed(frame, found), found, name, tuple(notes))
+
+
+def read_like(
+    path: str | PathLike[str],
+    schema: Schema,
+    *,
+    encoding: str | None = None,
+    separator: str | None = None,
+    query: str | None = None,
+) -> Data:
+    """Read a table for a model of this schema: path, encoding, separator and query are those of `read`.
+
+    Its scored columns are read as the schema says; the target may be absent. Other columns, which no model looks at,
+    need not be there and stay as the file holds them. The schema of the result has the columns that were read.
+    SchemaError where a scored column other than the target is absent, and as `read`.
+    """
+    import pandas as pd
+
+    asked = Request(encoding, separator, None, query)
+    frame, name = _raw(path, asked)
+    frame = frame.set_axis([str(n) for n in frame.columns], axis=1).reset_index(drop=True)
+    if len(frame) == 0:
+        raise DataError(f"{name} has columns but no rows")
+    absent = [c.name for c in schema.features if c.scored and c.name not in frame.columns]
+    if absent:
+        others = [n for n in frame.columns if n not in schema.names]
+        more = f" and {len(absent) - 1} more that the model needs" if len(absent) > 1 else ", which the model needs"
+        raise SchemaError(f"{name} lacks the column {absent[0]!r}{more}{did_you_mean(absent[0], others)}")
+    scored = [c.name for c in schema if c.scored and c.name in frame.columns]
+    found = natural(infer(frame[scored], schema=schema.only(scored)), frame)
+    made = typed(frame, found)
+    columns = {n: made[n] if n in made else frame[n] for n in frame.columns}
+    return Data(pd.DataFrame(columns), found, name, tuple(asked.notes))
 
 
 def _raw(path: str | PathLike[str], asked: Request) -> tuple[pd.DataFrame, str]:

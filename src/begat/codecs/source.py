@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -25,6 +25,7 @@ BATCH = 65_536
 """Rows read at a time."""
 
 
+@runtime_checkable
 class TableSource(Protocol):
     """A `core.Source` of rows of a table: frames come out, numbers as numbers once a schema says what is what."""
 

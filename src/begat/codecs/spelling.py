@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from begat.codecs.cells import Cells, cells
-from begat.codecs.dates import read_dates, spell_dates
+from begat.codecs.dates import is_date, read_dates, spell_dates
 from begat.schema import Column, TextFormat
 
-MISSING = frozenset(
-    {"", "?", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "missing", "(missing)", "-", "--", ".", "..."}
-)
+MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "missing", "(missing)"})
 """Words that stand for a missing value, without regard to case and surrounding blanks."""
-PUNCTUATION = frozenset({"-", "--", ".", "..."})
-"""Those that are levels of their own where all other words are punctuation, too ("+" and "-")."""
+GAPS = frozenset({"none", "-", "--", ".", "..."})
+"""Those that do so only among numbers, dates or booleans; among words they are levels: none, mild, severe."""
 BOOLEANS = (("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("off", "on"), ("0", "1"))
 """Pairs of words that mean False and True, without regard to case."""
 MARKS = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "\u00a0"), (",", "\u00a0"),
@@ -25,17 +23,62 @@ MARKS = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (
 """Decimal and thousands marks; the first that reads every word is taken."""
 AFFIX = r"(?:[$€£¥₹]|USD|EUR|GBP|CHF|%|‰)"
 """What may stand before or after the numbers of a column, the same in every cell."""
+_NUMBER = re.compile(
+    rf"[-+]?(?:{AFFIX} ?)?[-+]?(?=[.,]?\d)(?:\d{{1,3}}(?:(?P<g>[., '’\u00a0\u202f])\d{{3}}(?:(?P=g)\d{{3}})*)|\d*)"
+    rf"(?:(?!(?P=g))[.,]\d*)?(?:e[-+]?\d+)?(?: ?{AFFIX})?",
+    re.IGNORECASE | re.ASCII,
+)
+"""One number in any spelling."""
 LONGEST = 15
 """Digits of a whole number from text; longer ones do not fit a float64 and are left as the codes that they are."""
 
 
-def is_missing(words: Sequence[Any]) -> np.ndarray:
-    """(m,) True for the words that stand for a missing value in a column of these words."""
+def is_missing(words: Sequence[Any], among: Iterable[Any] | None = None) -> np.ndarray:
+    """(m,) True for the words that stand for a missing value in a column of the words `among` (these, unless given)."""
     folded = [w.strip().casefold() if isinstance(w, str) else None for w in words]
-    others = [w for w in folded if w is not None and w not in MISSING]
-    signs = bool(others) and not any(ch.isalnum() for w in others for ch in w)
-    tokens = MISSING - PUNCTUATION if signs else MISSING
-    return np.array([w in tokens for w in folded], dtype=bool)
+    found = np.array([w in MISSING for w in folded], dtype=bool)
+    gaps = np.array([w in GAPS for w in folded], dtype=bool)
+    return found | gaps if gaps.any() and _are_values(words if among is None else among) else found
+
+
+def missing_in(column: Column, words: Sequence[Any]) -> np.ndarray:
+    """(m,) True for the words that stand for a missing value in a column of this schema, whatever the other rows hold.
+
+    Its levels decide; where it has none, its example; of numbers and dates nothing but the kind.
+    """
+    among: Iterable[Any] = () if column.numeric or column.kind == "datetime" else (column.example,)
+    found = is_missing(words, among if column.levels is None else column.levels)
+    token = column.text.missing if column.text is not None else ""
+    return found | np.array([w == token for w in words], dtype=bool) if token else found
+
+
+def _are_values(words: Iterable[Any]) -> bool:
+    """Whether all words that surely are no missing ones spell numbers, dates or booleans."""
+    text = [w for w in words if isinstance(w, str)]
+    others = [w for w in text if w.strip().casefold() not in MISSING | GAPS]
+    rest = [w for w in others if not is_number(w)]
+    return all(map(is_date, rest)) or boolean_levels(others) is not None
+
+
+def is_number(word: str) -> bool:
+    """Whether a word is a number in some spelling; leading zeros and length do not matter."""
+    return _NUMBER.fullmatch(word.strip()) is not None
+
+
+def number_of(word: str, form: TextFormat) -> float:
+    """The number that a person means by a word: in this spelling, with or without its affixes, or in plain digits.
+
+    NaN if it is none.
+    """
+    sign, body = word.strip()[:1], word.strip()[1:]
+    if sign not in ("+", "-"):
+        sign, body = "", word.strip()
+    body = body.removeprefix(form.prefix.strip()).removesuffix(form.suffix.strip()).strip()
+    found = _numbers([sign + body], TextFormat(form.decimal, form.thousands))
+    try:
+        return float(sign + body) if np.isnan(found[0]) else float(found[0])
+    except ValueError:
+        return float("nan")
 
 
 def boolean_levels(words: Sequence[str]) -> tuple[str, str] | None:

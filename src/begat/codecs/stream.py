@@ -46,6 +46,16 @@ def locate(path: str | PathLike[str]) -> Path:
     return found
 
 
+def place(path: str | PathLike[str]) -> Path:
+    """Where a new file of this name goes; FileError where that is a folder, or in a folder that does not exist."""
+    found = Path(path).expanduser()
+    if found.is_dir():
+        raise FileError(f"{found} is a folder; give the name of a file, in it or elsewhere")
+    if not found.parent.is_dir():
+        raise FileError(f"the folder {found.parent} does not exist; make it first")
+    return found
+
+
 def opener(path: Path) -> Opener:
     """The bytes of a plain file, of a .gz, or of the one table in a .zip."""
     suffix = path.suffix.lower()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from begat.codecs import frame, identifier
 from begat.codecs.cells import Cells, Container
 from begat.codecs.column import decode_column, encode_column
-from begat.codecs.levels import Encoding, Missing, number_dtype, textual
+from begat.codecs.levels import Encoding, Missing, Unseen, number_dtype, textual
 from begat.core import Batch, Field, Spec, all_finite
 from begat.errors import DataError, SchemaError, did_you_mean
 from begat.schema import Column, Schema
@@ -68,14 +68,17 @@ class TableCodec:
         self.dtype = np.dtype(np.float32 if single else np.float64)
 
     # in -----------------------------------------------------------------------------------------------------------
-    def encode(self, X: Any, *, missing: Missing = "outcome") -> Encoded:
+    def encode(self, X: Any, *, missing: Missing = "outcome", unseen: Unseen = "error") -> Encoded:
         """The rows of a frame (columns matched by name; more of them and another order do no harm) or of an array
         (matched by position) as a batch.
 
+        missing: a missing cell is an outcome, where the column has it, or not known. unseen: an undeclared level is an
+        error, or a cell that is not known; one UserWarning then names up to three and counts the cells.
         DataError names what is wrong: a column that is missing, a cell of the wrong type, an undeclared level.
         """
-        if missing not in ("outcome", "unknown"):
-            raise DataError(f"missing is {missing!r}; expected 'outcome' or 'unknown'")
+        for name, said, known in (("missing", missing, get_args(Missing)), ("unseen", unseen, get_args(Unseen))):
+            if said not in known:
+                raise DataError(f"{name} is {said!r}; expected {known[0]!r} or {known[1]!r}")
         X = frame.as_frame(X)
         places = self._places(X)
         plain = self._plain(X, places)
@@ -89,11 +92,15 @@ class TableCodec:
         values, codes = np.empty((width, n), self.dtype).T, np.empty((coded, n), np.int32).T
         known: list[np.ndarray | None] = [None, None]
         possible: np.ndarray | None = None
+        strange: list[tuple[str | int, Any, int]] = []
         for slot, place in zip(self.slots, places, strict=True):
-            made = encode_column(slot.column, frame.column(X, place), missing)
+            made = encode_column(slot.column, frame.column(X, place), missing, unseen)
+            strange += [(slot.column.name, level, cells) for level, cells in made.unseen]
             self._write(slot, made, values, codes, known)
             if made.possible is not None:
                 possible = made.possible if possible is None else possible & made.possible
+        if strange:
+            _warn(strange)
         masks = tuple(None if k is None else torch.from_numpy(k) for k in known)
         batch = Batch((torch.from_numpy(values), torch.from_numpy(codes)), masks)
         return Encoded(batch, None if possible is None else torch.from_numpy(possible))
@@ -206,6 +213,21 @@ class TableCodec:
 
 
 PIECE = 2048
+NAMED = 3
+"""Undeclared levels that a warning names."""
+
+
+def _warn(strange: Sequence[tuple[str | int, Any, int]]) -> None:
+    """One warning for all undeclared levels of a table: (column, level, cells)."""
+    cells = sum(n for _, _, n in strange)
+    named = ", ".join(f"{column}: {level!r}" for column, level, _ in strange[:NAMED])
+    held = "1 cell holds a level" if cells == 1 else f"{cells:,} cells hold levels"
+    warnings.warn(
+        f"{held} that the schema does not declare ({named}{', ...' if len(strange) > NAMED else ''}); "
+        "they count as not known",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def _consecutive(columns: Sequence[Column]) -> np.ndarray | None:

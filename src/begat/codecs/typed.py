@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from begat.codecs.infer import infer_column
-from begat.codecs.spelling import is_missing, parse
+from begat.codecs.spelling import missing_in, parse
 from begat.errors import DataError
 from begat.schema import Column, Schema, TextFormat
 
@@ -98,14 +98,14 @@ def convert(values: Any, column: Column) -> tuple[pd.Series, int | None]:
         made = pd.Series(dates)
         if "%z" in (column.text or TextFormat()).date:
             made = made.dt.tz_localize("UTC")
-        return made.astype(natural_dtype(column)), _first_unreadable(values, np.isnat(dates))
+        return made.astype(natural_dtype(column)), _first_unreadable(values, column, np.isnat(dates))
     whole = _whole_levels(column)
     if not column.numeric and not whole:
         return _words(values, column), None
     numbers, bad = _quick(values, column), None
     if numbers is None:
         numbers = parse(values, column)
-        bad = _first_unreadable(values, np.isnan(numbers))
+        bad = _first_unreadable(values, column, np.isnan(numbers))
     whole = (whole or column.kind in ("count", "integer")) and not column.missing and bad is None
     if whole and (numbers == np.rint(numbers)).all():  # False where one is missing
         numbers = numbers.astype(np.int64)
@@ -163,13 +163,14 @@ def _words(values: Any, column: Column) -> pd.Series:
     distinct = pc.unique(text).drop_null()
     words = distinct.to_pylist()
     levels = set(column.levels or ())
-    tokens = [w for w, gone in zip(words, is_missing(words), strict=True) if gone and w not in levels] if words else []
+    gaps = missing_in(column, words) if words else ()
+    tokens = [w for w, gone in zip(words, gaps, strict=True) if gone and w not in levels]
     if tokens:
         text = pc.if_else(pc.is_in(text, pa.array(tokens, pa.string())), pa.scalar(None, pa.string()), text)
     return text.to_pandas() if tokens or not isinstance(values, pd.Series) else values.reset_index(drop=True)
 
 
-def _first_unreadable(values: Any, absent: np.ndarray) -> int | None:
+def _first_unreadable(values: Any, column: Column, absent: np.ndarray) -> int | None:
     """The first row that was not read although its word does not stand for a missing value."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -179,6 +180,6 @@ def _first_unreadable(values: Any, absent: np.ndarray) -> int | None:
     rows = np.flatnonzero(absent)
     found = pc.dictionary_encode(_arrow(values).take(pa.array(rows)))
     words = found.dictionary.to_pylist()
-    missing = np.append(is_missing(words) if words else np.empty(0, bool), True)
+    missing = np.append(missing_in(column, words) if words else np.empty(0, bool), True)
     known = missing[found.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)]
     return None if known.all() else int(rows[np.argmin(known)])

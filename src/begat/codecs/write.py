@@ -16,37 +16,53 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from begat.codecs.delimited import mark
 from begat.codecs.spelling import spell
-from begat.codecs.stream import extension
+from begat.codecs.stream import extension, place
 from begat.errors import DataError, FileError, MissingDependency, did_you_mean
 from begat.schema import Column, Schema
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Writer = Callable[[Any, BinaryIO, Schema | None], None]
 ROWS_AT_ONCE = 65_536
 EXCEL_ROWS = 1_048_576
 
 
-def write(frame: Any, path: str | PathLike[str], schema: Schema | None = None) -> None:
+def write(frame: Any, path: str | PathLike[str], schema: Schema | None = None, *, separator: str | None = None) -> None:
     """Write a frame (pandas, polars, Arrow, a 2-D array) in the format that the name ends in; "-" prints CSV.
 
-    Delimited text is spelled as `schema` says it looked (decimal marks, leading zeros, dates, missing tokens); other
-    formats keep types. The file appears whole or not at all. FileError for an unknown ending or a place that cannot be
+    Delimited text is spelled as `schema` says it looked (decimal marks, leading zeros, dates, missing tokens), its
+    cells divided by `separator` (by default a comma, in .tsv a tab); other formats keep types. The file appears whole
+    or not at all. FileError for an unknown ending, a separator that is no single character, or a place that cannot be
     written, DataError for cells that the format cannot hold.
     """
     frame = _pandas(frame)
+    between = None if separator is None else _divided(mark(separator))
     if str(path) == "-":
-        _delimited(frame, sys.stdout.buffer, schema, ",")
+        (between or _divided(","))(frame, sys.stdout.buffer, schema)
         sys.stdout.buffer.flush()
         return
+    target = destination(path)
+    ending = extension(target)
+    writer = WRITERS[ending]
+    if between is not None and ending.removesuffix(".gz") in (".csv", ".tsv"):
+        writer = _gzipped(between) if ending.endswith(".gz") else between
+    with _whole(target) as stream:
+        writer(frame, stream, schema)
+
+
+def destination(path: str | PathLike[str]) -> Path:
+    """Where `write` puts a table; FileError for an ending that it does not write and a place that is none."""
     target = Path(path).expanduser()
     ending = extension(target)
     if ending not in WRITERS:
+        if target.is_dir():
+            place(target)
         raise FileError(f"{target} ends in {ending or 'nothing'!r}; expected {', '.join(WRITERS)}"
                         + did_you_mean(ending, WRITERS).split(" (known")[0])  # fmt: skip
-    with _whole(target) as stream:
-        WRITERS[ending](frame, stream, schema)
+    return place(target)
 
 
 def text_columns(frame: pd.DataFrame, schema: Schema | None) -> list[list[str]]:
@@ -103,20 +119,19 @@ def _delimited(frame: pd.DataFrame, stream: BinaryIO, schema: Schema | None, sep
     text.detach()
 
 
-def _gzipped(write_plain: Callable[[pd.DataFrame, BinaryIO, Schema | None], None]) -> Any:
+def _divided(separator: str) -> Writer:
+    def write_text(frame: pd.DataFrame, stream: BinaryIO, schema: Schema | None) -> None:
+        _delimited(frame, stream, schema, separator)
+
+    return write_text
+
+
+def _gzipped(write_plain: Writer) -> Writer:
     def write_gz(frame: pd.DataFrame, stream: BinaryIO, schema: Schema | None) -> None:
         with gzip.GzipFile(filename="", fileobj=stream, mode="wb", compresslevel=6, mtime=0) as packed:
             write_plain(frame, packed, schema)  # type: ignore[arg-type]
 
     return write_gz
-
-
-def _csv(frame: pd.DataFrame, stream: BinaryIO, schema: Schema | None) -> None:
-    _delimited(frame, stream, schema, ",")
-
-
-def _tsv(frame: pd.DataFrame, stream: BinaryIO, schema: Schema | None) -> None:
-    _delimited(frame, stream, schema, "\t")
 
 
 def _text(series: pd.Series, column: Column | None) -> list[str]:
@@ -223,8 +238,9 @@ def _cells(series: pd.Series, column: Column | None) -> list[Any]:
     return _plain(series, column)
 
 
-WRITERS: dict[str, Callable[[Any, BinaryIO, Schema | None], None]] = {
-    ".csv": _csv, ".csv.gz": _gzipped(_csv), ".tsv": _tsv, ".tsv.gz": _gzipped(_tsv), ".parquet": _parquet,
+WRITERS: dict[str, Writer] = {
+    ".csv": _divided(","), ".csv.gz": _gzipped(_divided(",")), ".tsv": _divided("\t"),
+    ".tsv.gz": _gzipped(_divided("\t")), ".parquet": _parquet,
     ".feather": _feather, ".json": _json, ".jsonl": _jsonl, ".xlsx": _excel,
 }  # fmt: skip
 """How each ending is written."""

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from begat.compare.figures import BY_KEY, shown
+from begat.compare.measure import unlike
 from begat.compare.plan import Plan
+from begat.compare.probabilities import log_probabilities
 from begat.compare.row import Row, absence, absent, noticed, timed, why
 from begat.compare.split import Split
 from begat.compare.table import Table
+from begat.core import Likelihood
 from begat.errors import DataError, did_you_mean
 from begat.metrics import classification, detection, privacy, regression
 from begat.metrics.columns import label, numbers
@@ -26,14 +29,14 @@ if TYPE_CHECKING:
 
 
 class Judge:
-    """The held-out rows and what every model is asked on them. `floor` is filled by the floor's row."""
+    """The held-out rows and what every model is asked on them. The floor's row fills `floor`, `measure`."""
 
     def __init__(self, table: Table, split: Split, plan: Plan):
         self.table, self.split, self.plan = table, split, plan
         self.target = table.target
         self.features = [n for n in table.schema.names if n != self.target]
         self.floor: np.ndarray | None = None
-        self.digest = ""
+        self.measure: Likelihood | None = None
         self.names: list[str] = []
         if table.classes and self.target is not None:
             both = [split.train[self.target], split.held_out[self.target]]
@@ -128,17 +131,27 @@ class Judge:
             else Score.absent(f"{int((~np.isfinite(log_prob)).sum())} rows have no finite log-probability", unit)
         )
         if said is None:
-            alone = "its log_prob does not say under which schema (no `likelihood`), so it does not compare"
-            return {"gain": absent("gain", alone), "log_likelihood": own.noted(alone)}
+            return self._unranked(row, own, "its log_prob does not say under which schema (no `likelihood`)")
         row.relation, row.likelihood = said.relation, str(said)
         if row.entry.role == "floor":
-            self.floor, self.digest = log_prob, said.schema
+            self.floor, self.measure = log_prob, said
             return {"gain": Score(0.0, None, unit, "higher", None, "the floor itself"), "log_likelihood": own}
-        if self.floor is None:
-            return {"gain": absent("gain", "the floor has no likelihood to compare with"), "log_likelihood": own}
-        if said.schema != self.digest:
-            raise DataError(f"its schema {said.schema} is not the floor's {self.digest}; likelihoods do not compare")
-        return {"gain": gain(log_prob, self.floor), "log_likelihood": own}
+        if self.floor is None or self.measure is None:
+            return self._unranked(row, own, "the floor has no likelihood to compare with")
+        different = unlike(model, said, self.measure, self.table.schema)
+        if different:
+            return self._unranked(row, own, different)
+        row.log_prob, found = log_prob, gain(log_prob, self.floor)
+        if not found.finite:
+            row.notes.append(found.note)
+        return {"gain": found, "log_likelihood": own}
+
+    @staticmethod
+    def _unranked(row: Row, own: Score, reason: str) -> dict[str, Score]:
+        """A log-likelihood that is no gain, and why: in the row, for a reader must not rank by it."""
+        said = f"its likelihood does not compare: {reason}"
+        row.notes.append(said)
+        return {"gain": absent("gain", said), "log_likelihood": own.noted(said)}
 
     # prediction ---------------------------------------------------------------------------------------------------
     def _classes(self, row: Row) -> dict[str, Score]:
@@ -147,7 +160,7 @@ class Judge:
             predicted = [label(v) for v in np.asarray(model.predict(asked), dtype=object)]
             hits = np.array([self.names[t] for t in self.truth], dtype=object) == np.array(predicted, dtype=object)
             return {"accuracy": classification.accuracy(hits, np.ones(len(hits), dtype=bool))}
-        given = classification.log_probabilities(model, asked)
+        given = log_probabilities(model, asked)
         log_proba = np.full((len(asked), len(self.names)), -np.inf)
         for k, name in enumerate(model.classes_):
             if label(name) not in self.names:

@@ -29,11 +29,11 @@ def plot(report: Report, path: str | os.PathLike[str]) -> Path:
 
     panels = [p for p in _panels(report) if _rows(report, p[0])]
     names = [r.name for r in report.rows]
-    figure = Figure(figsize=(2.2 + 3.1 * max(len(panels), 1), 1.7 + 0.42 * len(names)), layout="constrained")
+    figure = Figure(figsize=(2.0 + 2.6 * max(len(panels), 1), 1.8 + 0.44 * len(names)), layout="constrained")
     figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr, call-arg]
     figure.suptitle(
         f"{report.plan.held_out:,} held-out rows, {report.plan.columns} columns; bars are one standard error",
-        x=0.995, ha="right", fontsize=8.5, color="#888888",
+        x=0.995, ha="right", fontsize=8.5, color="#666666",
     )  # fmt: skip
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, max(len(panels), 1), sharey=True, squeeze=False)[0]
@@ -53,7 +53,7 @@ def plot(report: Report, path: str | os.PathLike[str]) -> Path:
 def _panels(report: Report) -> list[tuple[str, str, str]]:
     task = report.plan.task
     predicted = {"classification": "accuracy", "regression": "r2"}.get(task)
-    gain = "held-out log-likelihood over\nindependent columns, nats per row →"
+    gain = "log-likelihood over independent\ncolumns, nats per row →"
     panels = [("gain", "Explains new rows", gain)]
     panels.append(("detection", "Passes for real", "detection score: 0 told apart always,\n1 never →"))
     if predicted is not None:
@@ -87,11 +87,13 @@ def _panel(axis: Any, report: Report, key: str, title: str, hint: str) -> None:
         axis.errorbar(score.value, i, xerr=score.stderr or 0.0, fmt="o", markersize=6.5, color=colour, ecolor=colour,
                       elinewidth=1.6, capsize=2.5, zorder=3)  # fmt: skip
         places = 3 if abs(score.value) < 10 else 1
-        axis.annotate(f"{score.value:.{places}f}", (score.value, i), xytext=(0, 7), textcoords="offset points",
-                      ha="center", fontsize=8, color=colour, path_effects=[halo])  # fmt: skip
+        said = f"{score.value:.{places}f}".replace("-", "\N{MINUS SIGN}")
+        axis.annotate(said, (score.value, i), xytext=(0, 6.5), textcoords="offset points",
+                      ha="center", fontsize=9, color=colour, path_effects=[halo])  # fmt: skip
     values = [r.scores[key].value for _, r in held]
     low, high = min(0.0 if key != "accuracy" else min(values), *values), max(*values, 0.0)
     if key == "detection":
         low, high = 0.0, 1.0
     room = 0.12 * ((high - low) or 1.0)
     axis.set_xlim(low - room, high + room)
+    axis.locator_params(axis="x", nbins=5)

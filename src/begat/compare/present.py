@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from begat.compare.figures import Figure
 from begat.compare.row import Row
+from begat.metrics.likelihood import gain
 from begat.metrics.score import Score, decimals
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 SHOWN = ("gain", "detection", "nearest", "utility", "accuracy", "log_loss", "calibration", "rare", "rmse", "mae", "r2")
 """The figures of the printed table; results.json has all."""
 RELATIONS = {"<=": "≥ ", "~": "≈ "}
+COARSE = 0.02
+"""A detection score with a larger standard error cannot see small differences, which is said."""
 ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
 
 
@@ -71,7 +75,7 @@ def _title(report: Report, figure: Figure) -> str:
 def _cell(row: Row, figure: Figure) -> str:
     score = row.scores.get(figure.key)
     if score is None or score.value is None:
-        return ""
+        return "see note" if score is not None and score.note in row.notes else ""
     flag = "!" if figure.key == "nearest" and row.copying else ""
     if figure.key != "gain":
         return _two_lines(score) + flag if not flag else _two_lines(score).replace("\n", f"{flag}\n", 1)
@@ -90,6 +94,8 @@ def _two_lines(score: Score, sign: str = "") -> str:
 
 
 def _seconds(row: Row) -> str:
+    if row.status == "failed":
+        return row.status
     return f"{row.seconds['fit']:.1f}" if "fit" in row.seconds else ""
 
 
@@ -132,19 +138,39 @@ def verdict(report: Report) -> str:
 
 
 def _likelihood(report: Report) -> str:
-    gains = [r for r in report.rows if r.entry.role in ("model", "own") and r.scores.get("gain") is not None
-             and r.scores["gain"].value is not None]  # fmt: skip
+    rivals = [r for r in report.rows if r.entry.role in ("model", "own", "synthetic")]
     if report.best is None:
-        tried = any(r.entry.role in ("model", "own", "synthetic") for r in report.rows)
-        return "No model is better than independent columns on these rows." if tried else ""
-    best = next(r for r in report.rows if r.name == report.best)
-    if best not in gains:
+        judged = any(r.scores[k].value is not None for r in rivals for k in ("gain", "detection") if k in r.scores)
+        if rivals and not judged:
+            return "No model could be judged; the notes say why."
+        return "No model is better than independent columns on these rows." if rivals else ""
+    best = next(r for r in rivals if r.name == report.best)
+    score = best.scores.get("gain")
+    if score is None or score.value is None:
         return f"{report.best} has the rows hardest to tell from real ones."
-    score = best.scores["gain"]
     word = {"<=": "at least ", "~": "about "}.get(best.relation, "")
+    near = [r.name for r in rivals if r is not best and not r.copying and _level(r, best)]
+    tied = f" {' and '.join(near)} {'does' if len(near) == 1 else 'do'} as well within the errors." if near else ""
     return (
-        f"{report.best} explains held-out rows best: {word}{brief(score)} nats per row more than independent columns."
+        f"{report.best} explains new rows best: it makes a held-out row {word}{_times(score.value)} times as probable "
+        f"as independent columns do (geometric mean; gain {brief(score)} nats per row).{tied}"
     )
+
+
+def _level(row: Row, best: Row) -> bool:
+    """Whether a row's likelihood is below the best's by at most 2 standard errors of the rows' paired differences."""
+    if row.log_prob is None or best.log_prob is None:
+        return False
+    behind = gain(best.log_prob, row.log_prob)
+    return behind.value is not None and behind.finite and behind.value <= 2 * (behind.stderr or 0.0)
+
+
+def _times(nats: float) -> str:
+    """exp(nats) as a person says it."""
+    if nats > 13.8:
+        return "over a million"
+    ratio = math.exp(nats)
+    return f"{ratio:,.2f}" if ratio < 2 else f"{ratio:,.1f}" if ratio < 10 else f"{ratio:,.0f}"
 
 
 def _detection(best: Row, report: Report) -> str:
@@ -153,23 +179,26 @@ def _detection(best: Row, report: Report) -> str:
     real = None if top is None else top.scores.get("detection")
     if mine is None or auc is None or mine.value is None or auc.value is None:
         return ""
-    if mine.stderr and real is not None and real.value is not None and mine.value > real.value - 2 * mine.stderr:
-        return f"Its rows cannot be told from real ones (detection {brief(mine)}; real rows {brief(real)})."
-    scale = f"detection {brief(mine)}" + (
-        f"; real rows {brief(real)}" if real is not None and real.value is not None else ""
-    )
+    scale = f"detection {brief(mine)}, 1 is best"
+    if real is not None and real.value is not None:
+        scale += f"; real rows {brief(real)}"
+        if mine.stderr and mine.value > real.value - 2 * mine.stderr:
+            few = f"; {report.plan.detection_rows:,} rows a side hide small differences" if mine.stderr > COARSE else ""
+            return f"A classifier did not tell its rows from real ones ({scale}){few}."
     strength = "almost always" if auc.value > 0.95 else "mostly" if auc.value > 0.75 else "often"
-    return f"A classifier tells its rows from real ones {strength} (AUC {auc.value:.2f}, {scale})."
+    warning = ", so they do not stand in for real rows" if auc.value > 0.75 else ""
+    return f"A classifier tells its rows from real ones {strength} ({scale}){warning}."
 
 
 def _prediction(best: Row, report: Report) -> str:
-    key, word = ("accuracy", "accuracy") if report.plan.task == "classification" else ("r2", "R2")
+    key = "accuracy" if report.plan.task == "classification" else "r2"
     mine = best.scores.get(key)
     twins = [r for r in report.rows if r.entry.role == "twin" and r.scores.get(key) and r.scores[key].finite]
     if mine is None or not mine.finite or not twins:
         return ""
     top = max(twins, key=lambda r: r.scores[key].value or 0.0)
-    return f"It predicts {report.plan.target} with {word} {brief(mine)}, {top.name} with {brief(top.scores[key])}."
+    how = f"with accuracy {brief(mine)}" if key == "accuracy" else f"with R2 {brief(mine)} (1 is best)"
+    return f"It predicts {report.plan.target} {how}; {top.name}, which only predicts, reaches {brief(top.scores[key])}."
 
 
 def brief(score: Score) -> str:

@@ -31,7 +31,10 @@ RULE = (
 
 @dataclass
 class Report:
-    """plan: what was to be done. rows: what came of each entry, in the plan's order. interrupted: by Ctrl-C."""
+    """plan: what was to be done. rows: what came of each entry, in the plan's order. interrupted: by Ctrl-C.
+
+    finished: whether every row had its turn; a file written along the way says that it is not.
+    """
 
     plan: Plan
     schema: Schema
@@ -39,6 +42,7 @@ class Report:
     rows: list[Row] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     interrupted: bool = False
+    finished: bool = False
 
     # figures ------------------------------------------------------------------------------------------------------
     @property
@@ -86,7 +90,7 @@ class Report:
         columns["relation"] = [r.relation for r in self.rows]
         columns["copies training rows"] = [bool(r.copying) for r in self.rows]
         columns["fit [s]"] = [r.seconds.get("fit", math.nan) for r in self.rows]
-        columns["why"] = [r.reason or "; ".join(r.notes) for r in self.rows]
+        columns["why"] = ["; ".join([r.reason, *r.notes] if r.reason else r.notes) for r in self.rows]
         return pd.DataFrame(columns, index=pd.Index([r.name for r in self.rows], name="model"))
 
     @property
@@ -132,7 +136,8 @@ class Report:
         """What may be concluded, in a few sentences."""
         from begat.compare.present import verdict
 
-        return verdict(self)
+        had = sum(r.status != "waiting" for r in self.rows if r.status not in ("interrupted", "skipped"))
+        return ("" if self.finished else f"Not finished: {had} of {len(self.rows)} rows. ") + verdict(self)
 
     # files --------------------------------------------------------------------------------------------------------
     def to_dict(self) -> dict[str, Any]:
@@ -143,6 +148,7 @@ class Report:
             "seed": self.plan.seed,
             "data": {"fingerprint": self.fingerprint, "schema": self.schema.digest(), "rows": self.plan.rows},
             "plan": self.plan.to_dict(),
+            "finished": self.finished,
             "interrupted": self.interrupted,
             "best": self.best,
             "rule": RULE,

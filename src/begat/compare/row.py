@@ -7,16 +7,21 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from begat.compare.entry import Entry
 from begat.compare.figures import BY_KEY
 from begat.metrics.score import Score
 
-Status = Literal["done", "failed", "skipped", "interrupted"]
+Status = Literal["waiting", "done", "failed", "skipped", "interrupted"]
 
 
 @dataclass
 class Row:
-    """What came of one entry. reason: why, if not done. seconds: by verb. copying: why it is flagged."""
+    """What came of one entry. reason: why, if not done. seconds: by verb. copying: why it is flagged.
+
+    log_prob: (held-out rows,) nats, where it compares with the floor's.
+    """
 
     entry: Entry
     status: Status = "done"
@@ -28,6 +33,7 @@ class Row:
     copying: str = ""
     notes: list[str] = field(default_factory=list)
     model: Any = None
+    log_prob: np.ndarray | None = None
 
     @property
     def name(self) -> str:

@@ -80,7 +80,7 @@ def compare(
         announce(ahead)
     report = Report(ahead, known.schema, fingerprint(known.frame, known.test))
     # The floor is judged first, for the others' gain is over it; the table keeps the order of the plan.
-    rows = {e.name: Row(e) for e in chosen}
+    rows = {e.name: Row(e, status="waiting") for e in chosen}
     report.rows = list(rows.values())
     judge, begun = Judge(known, parts, ahead), clock.perf_counter()
     order = sorted(ahead.steps, key=lambda s: s.role != "floor")
@@ -93,6 +93,7 @@ def compare(
         elif minutes is not None and clock.perf_counter() - begun > 60 * minutes:
             row.status, row.reason = "skipped", f"not begun: the {minutes:g} minutes were over"
         else:
+            row.status = "done"
             report.interrupted = not _one(judge, row, step.seconds, behind, ahead.seconds, progress)
             spent = sum(row.seconds.values())
             if share is not None and spent > share:
@@ -101,6 +102,7 @@ def compare(
                 report.save_results(out)
         judge.fill(row)
         behind += step.seconds
+    report.finished = all(row.status not in ("interrupted", "skipped") for row in report.rows)
     _conclude(report)
     if progress is not None:
         progress(Progress("", "done", 1.0))
@@ -112,7 +114,7 @@ def compare(
 def _split(known: Table, group: str | int | None, time: str | int | None, seed: int) -> Split:
     if known.test is not None:
         return Split(known.frame, known.test, "the test rows that were given", exchangeable=False)
-    whole = known.frame.assign(**{})
+    whole = known.frame.copy()
     for name in known.aside.columns:
         whole[name] = known.aside[name]
     made = split(whole, by_class=known.target if known.classes else None, group=group, time=time, seed=seed)

@@ -173,4 +173,6 @@ def _schema(
         raise SchemaError(
             f"the target {target!r} is {found[target].kind} ({found[target].why}); choose another, or state its kind"
         )
+    if target is not None:  # rows without a target are left out, so that it is missing is no event
+        found = found.change(target, missing=False, missing_share=0.0)
     return replace(found, target=target, container="pandas")

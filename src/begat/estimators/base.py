@@ -18,9 +18,10 @@ from begat.codecs import frame
 from begat.codecs.levels import Missing
 from begat.codecs.table import Encoded
 from begat.core import Batch, Likelihood, Region
-from begat.errors import DataError, EvidenceError
+from begat.errors import DataError, EvidenceError, NotOffered
 from begat.estimators import saved, store
 from begat.estimators.border import Border
+from begat.estimators.fill import fill
 from begat.estimators.target import Role
 from begat.random import Seed, generator
 from begat.schema import Column, Schema
@@ -39,11 +40,11 @@ class offered:
     def __get__(self, estimator: Any, owner: type) -> Any:
         if estimator is None:
             return self.verb
-        role = getattr(estimator, "role_", None) or ("density" if estimator.task == "density" else self.roles[0])
+        role = estimator._role()
         if role not in self.roles:
             how = "its target is a number" if role == "regression" else "it has no target"
             wanted = "a category as y" if self.roles == ("classification",) else "y"
-            raise AttributeError(f"{owner.__name__} has no {self.__name__} here, since {how}; fit it with {wanted}")
+            raise NotOffered(f"{owner.__name__} has no {self.__name__} here, since {how}; fit it with {wanted}")
         return MethodType(self.verb, estimator)
 
 
@@ -65,6 +66,7 @@ class Generative(BaseEstimator):
     classes_: Any
     border_: Border
     model_: Any
+    _held: dict[str, Any]  # of a loaded model: what of the training rows its file says it has
 
     # what a family answers, on encoded rows -----------------------------------------------------------------------
     @abstractmethod
@@ -102,12 +104,19 @@ class Generative(BaseEstimator):
     # Bayes' rule --------------------------------------------------------------------------------------------------
     @offered("classification")
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """log P(y | x) = log P(y) + log P(x | y) - log P(x) -> (n, classes), nats; Bayes' rule."""
+        """log P(y | x) = log P(y) + log P(x | y) - log P(x) -> (n, classes), nats; Bayes' rule.
+
+        The log-prior for a row that is impossible under every class, as in `predict_proba`.
+        """
         return self._log_posterior(self._encode(X, ignore_target=True).batch).T.numpy()
 
     @offered("classification")
     def predict_proba(self, X: Any) -> np.ndarray:
-        """P(y | x) -> (n, classes), columns in the order of classes_."""
+        """P(y | x) -> (n, classes), columns in the order of classes_.
+
+        A row that is impossible under every class (outside the stated bounds of its columns, say) says nothing of its
+        class: it has the prior P(y), and `log_prob` tells such rows by their -inf.
+        """
         return self._log_posterior(self._encode(X, ignore_target=True).batch).exp_().T.numpy()
 
     # scores -------------------------------------------------------------------------------------------------------
@@ -180,27 +189,24 @@ class Generative(BaseEstimator):
 
     # what is missing, what is odd ---------------------------------------------------------------------------------
     def impute(self, X: Any, draws: int | None = None, random_state: Seed = None) -> Any:
-        """X with every missing cell drawn from its posterior given what is known of its row; known cells stay.
+        """X with every missing cell drawn from its posterior given what is known of its row; known cells stay as is.
 
         draws: None for one frame; a number for a list of that many frames (multiple imputation). Columns that the
-        model does not score stay as they are.
+        model does not score stay as they are. A column keeps its dtype if that can hold the drawn values.
         """
         check_is_fitted(self, "model_")
         if draws is not None and (isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1):
             raise DataError(f"draws is {draws!r}; give a whole number, at least 1, or None for one frame")
         X = frame.as_frame(X)
         rng, batch, names = generator(random_state), self.border_.partial(X), frame.names(X)
-        scored = {slot.column.name for slot in self.border_.sample.slots}
+        missing = {i: m for i, name in enumerate(names) if (m := self.border_.missing(batch, name)) is not None}
+        where = {name: place for place, name in enumerate(self.border_.sample.names)}
         present = {s.column.name: _present(s.column) for s in self.border_.model.slots if s.column.missing}
         made = []
         for _ in range(draws or 1):
-            filled = self.border_.decode(self._complete(batch, present, rng), generator=rng)[0]
-            where = {name: i for i, name in enumerate(self.border_.sample.names) if name in scored}
-            columns = [
-                frame.column(filled, where[name]) if name in where else frame.column(X, i)
-                for i, name in enumerate(names)
-            ]
-            made.append(_like(X, frame.build(frame.container(X), names, columns)))
+            full = self._complete(batch, present, rng)
+            drawn = self.border_.decode(full, generator=rng, container=frame.container(X))[0]
+            made.append(fill(X, missing, {i: frame.column(drawn, where[names[i]]) for i in missing}))
         return made[0] if draws is None else made
 
     def surprise(self, X: Any, y: Any = None) -> Any:
@@ -252,8 +258,21 @@ class Generative(BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
 
+    def _role(self) -> str:
+        """What the estimator is: as fitted, else as its task says; "auto" counts as a classifier until it is fitted."""
+        return getattr(self, "role_", None) or {"auto": "classification"}.get(self.task, self.task)
+
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
+        from sklearn.utils import ClassifierTags, RegressorTags
+
+        tags, role = super().__sklearn_tags__(), self._role()
+        if role == "classification":
+            tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
+        elif role == "regression":
+            tags.estimator_type, tags.regressor_tags = "regressor", RegressorTags()
+        else:
+            tags.estimator_type = "density_estimator"
+        tags.target_tags.required = self.task in ("classification", "regression")
         tags.input_tags.allow_nan = True
         tags.input_tags.string = True
         tags.input_tags.categorical = True

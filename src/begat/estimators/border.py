@@ -10,15 +10,17 @@ import torch
 from torch import Generator, Tensor
 
 from begat.codecs import frame
+from begat.codecs.cells import Container
 from begat.codecs.evidence import region
 from begat.codecs.levels import Missing
-from begat.codecs.table import Encoded, TableCodec
+from begat.codecs.table import Encoded, Slot, TableCodec
 from begat.core import Batch, Region
 from begat.errors import DataError, EvidenceError, did_you_mean
 from begat.estimators.rows import assemble, partial, single
 from begat.estimators.target import Role, classes_of
 from begat.schema import Schema
 
+DTYPES = (torch.float64, torch.int32)
 SETS = (tuple, list, set, frozenset, slice, np.ndarray)
 """What a person gives as a set of values or a range; None is the event that the value is missing."""
 
@@ -90,6 +92,17 @@ class Border:
         cond = y.x[1][:, 0].long()
         return batch.having(cond=cond if y.known[1] is None else cond.where(y.known[1][:, 0], -1))
 
+    def missing(self, batch: Batch, name: str | int) -> np.ndarray | None:
+        """Which cells of a column are unknown in the rows that `partial` made -> (n,); None where none is."""
+        for slot in self.model.slots:
+            if slot.column.name == name:
+                mask = batch.known[0 if slot.code is None else 1]
+                unknown = None if mask is None else ~mask[:, slot.value if slot.code is None else slot.code]
+                return None if unknown is None or not unknown.any() else unknown.numpy()
+        if name != self.schema.target or batch.cond is None or not (batch.cond < 0).any():
+            return None
+        return (batch.cond < 0).numpy()
+
     def evidence(self, n: int, y: Any, given: Mapping[Any, Any]) -> tuple[Batch, dict[Any, Region]]:
         """What n samples are conditioned on: a batch of what has one value, regions of what has several, by column.
 
@@ -103,12 +116,18 @@ class Border:
             if not isinstance(given[target], SETS):
                 y = given.pop(target)
         try:
-            regions = {k: region(self.schema[k], v) for k, v in given.items() if v is None or isinstance(v, SETS)}
-            points = {name: [value] for name, value in given.items() if name not in regions}
-            one = partial(self.model, frame.as_frame(points)) if points else assemble(self.model, 1)
-            return self.with_target(one.rows(torch.zeros(n, dtype=torch.long)), y), regions
+            meant = {name: region(self.schema[name], value) for name, value in given.items()}
+            x = tuple(torch.zeros(1, f.shape[0], dtype=t) for f, t in zip(self.model.spec.fields, DTYPES, strict=True))
+            known = tuple(torch.zeros_like(block, dtype=torch.bool) for block in x)
+            settled = [s.column.name for s in self.model.slots if s.column.name in meant]
+            settled = [name for name in settled if _settle(self._slot(name), meant[name], x, known)]
+            batch = Batch(x, known).rows(torch.zeros(n, dtype=torch.long))
+            return self.with_target(batch, y), {k: r for k, r in meant.items() if k not in settled}
         except DataError as error:
             raise EvidenceError(str(error)) from None
+
+    def _slot(self, name: Any) -> Slot:
+        return next(s for s in self.model.slots if s.column.name == name)
 
     def rows(self, y: Any, given: Any) -> Batch:
         """One row for each wanted sample, from a frame whose missing cells and columns are unknown."""
@@ -138,13 +157,15 @@ class Border:
         return batch.having(cond=beside.x[1][:, 0].long())
 
     # out ----------------------------------------------------------------------------------------------------------
-    def decode(self, batch: Batch, *, generator: Generator) -> tuple[Any, np.ndarray | None]:
-        """Encoded rows, their classes in cond, as the kind of frame that fit was given; and their target (n,)."""
+    def decode(
+        self, batch: Batch, *, generator: Generator, container: Container | None = None
+    ) -> tuple[Any, np.ndarray | None]:
+        """Encoded rows, their classes in cond, as a frame; and their target (n,). container: that of fit by default."""
         pieces = [(self.model, batch)]
         if batch.cond is not None and self.role == "classification":
             codes = batch.cond.to(torch.int32)[:, None]
             pieces.append((self.target, Batch((torch.zeros(len(batch), 0).double(), codes), (None, None))))
-        X = self.sample.decode(assemble(self.sample, len(batch), *pieces), generator=generator)
+        X = self.sample.decode(assemble(self.sample, len(batch), *pieces), generator=generator, container=container)
         if batch.cond is not None and self.role == "classification":
             return X, self.classes[batch.cond.numpy()]
         if self.role == "density":
@@ -173,3 +194,21 @@ def weights(sample_weight: Any, rows: int) -> Tensor:
     if weight.dtype.kind not in "biuf" or not np.isfinite(weight).all() or (weight < 0).any():
         raise DataError("sample_weight holds something that is not a finite number of at least 0")
     return torch.from_numpy(np.broadcast_to(weight.astype(np.float64), (rows,)).copy())
+
+
+def _settle(slot: Slot, region: Region, x: tuple[Tensor, ...], known: tuple[Tensor, ...]) -> bool:
+    """Write a region of a single value as known cells of one row; False if it has several values."""
+    point = slot.value is not None and region.lower == region.upper
+    if slot.code is None:
+        code = 0 if point else None
+    elif region.codes is None or int(region.codes.sum()) != 1:
+        return False
+    else:
+        code = int(region.codes.nonzero()[0, 0])
+    if code is None or (slot.value is not None and code == 0 and not point):
+        return False
+    if slot.code is not None:
+        x[1][:, slot.code], known[1][:, slot.code] = code, True
+    if slot.value is not None and code == 0:
+        x[0][:, slot.value], known[0][:, slot.value] = region.lower, True
+    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor
 from begat.codecs.dates import PER_DAY
 from begat.codecs.table import Slot
 from begat.core import Batch
-from begat.errors import BegatError, did_you_mean
+from begat.errors import BegatError
+from begat.estimators.wish import CODED, NAMES, NUMERIC, Wish, wishes
 from begat.leaves.base import Leaf
 from begat.leaves.calendar import Calendar
 from begat.leaves.categorical import Bernoulli, Categorical
@@ -25,10 +27,8 @@ from begat.leaves.part import Part
 from begat.leaves.special import Special
 from begat.schema import Column, Grid
 
-CODED = ("categorical", "bernoulli")
-
-NUMERIC = ("gaussian", "lognormal", "kde", "histogram", "poisson", "negative_binomial", "multinomial")
-NAMES = (*NUMERIC, *CODED)
+SMOOTHED = ("gaussian", "lognormal")
+"""Leaves whose parameter is `var_smoothing`; the others but kde have `alpha`."""
 SIMPLEST = ("gaussian", "lognormal", "poisson", "negative_binomial", "histogram", "kde")
 """What the automatic choice tries for a number, the simplest first."""
 LARGEST_KDE = 100_000
@@ -67,37 +67,51 @@ def candidates(slot: Slot, rows: int) -> tuple[str, ...]:
     return tuple(name for name in SIMPLEST if suits(name, slot) and (name != "kde" or rows <= LARGEST_KDE))
 
 
-def make(
-    name: str, slots: Sequence[Slot], states: int, *, alpha: Mapping[Any, float], smoothing: float, shared: bool
-) -> Part:
+@dataclass(frozen=True)
+class How:
+    """The parameters of leaves by the name of the column, and options of a column's chosen leaf.
+
+    alpha: pseudo-counts. smoothing: pseudo-rows of the variance. shared: one variance for all states.
+    """
+
+    alpha: Mapping[Any, float]
+    smoothing: Mapping[Any, float]
+    shared: bool
+    options: Mapping[Any, tuple[tuple[str, Any], ...]]
+
+
+def make(name: str, slots: Sequence[Slot], states: int, how: How) -> Part:
     """The part of naive Bayes that scores these columns (of one leaf, all with or all without special codes)."""
     columns = [slot.column for slot in slots]
-    alphas = tuple(alpha[c.name] for c in columns)
-    leaf = _leaf(name, columns, states, alphas, smoothing, shared)
+    alphas = tuple(how.alpha[c.name] for c in columns)
+    leaf = _leaf(name, columns, states, how)
     if columns[0].special:
         levels = tuple(c.codes for c in columns)
-        atoms = tuple(tuple(float(c.encoded(a)) for a in c.atoms) for c in columns) if columns[0].grid else ()
+        # Only a code that stands for a point of the grid takes mass that the remainder could have.
+        points = [[float(c.encoded(a)) for a in c.atoms] for c in columns] if columns[0].grid else []
+        atoms = tuple(tuple(a for a in each if a == round(a)) for each in points)
         leaf = Special(Categorical(len(columns), states, levels=levels, alpha=alphas), leaf, atoms)
     values = tuple(s.value for s in slots if s.value is not None)
     return Part(leaf, values, tuple(s.code for s in slots if s.code is not None))
 
 
-def _leaf(
-    name: str, columns: Sequence[Any], states: int, alphas: tuple[float, ...], smoothing: float, shared: bool
-) -> Leaf:
-    n, first, alpha = len(columns), columns[0], alphas[0]
+def _leaf(name: str, columns: Sequence[Column], states: int, how: How) -> Leaf:
+    n, first = len(columns), columns[0]
+    alpha, smoothing, options = how.alpha[first.name], how.smoothing[first.name], dict(how.options[first.name])
     lower, upper = (tuple(c.limits[i] for c in columns) for i in (0, 1))
     grid = first.grid is not None
     if name == "categorical":
-        return Categorical(n, states, levels=tuple(c.codes for c in columns), alpha=alphas)
+        return Categorical(
+            n, states, levels=tuple(c.codes for c in columns), alpha=tuple(how.alpha[c.name] for c in columns)
+        )
     if name == "bernoulli":
-        return Bernoulli(n, states, alpha=alphas)
+        return Bernoulli(n, states, alpha=tuple(how.alpha[c.name] for c in columns))
     if name == "gaussian":
-        return Gaussian(n, states, grid=grid, lower=lower, upper=upper, var_smoothing=smoothing, shared=shared)
+        return Gaussian(n, states, grid=grid, lower=lower, upper=upper, var_smoothing=smoothing, shared=how.shared)
     if name == "lognormal":
         return LogNormal(n, states, grid=grid, lower=lower, upper=upper, var_smoothing=smoothing)
     if name == "kde":
-        return KDE(n, states, grid=grid, lower=lower, upper=upper)
+        return KDE(n, states, grid=grid, lower=lower, upper=upper, **options)
     if name == "poisson":
         return Poisson(n, states, lower=lower, upper=upper, alpha=alpha)
     if name == "negative_binomial":
@@ -106,7 +120,7 @@ def _leaf(
         return Multinomial(n, states, alpha=alpha)
     a_day = _steps_a_day(first) if name == "calendar" else None
     if a_day is None:
-        return Histogram(n, states, grid=grid, lower=lower, upper=upper, alpha=alpha)
+        return Histogram(n, states, grid=grid, lower=lower, upper=upper, alpha=alpha, **options)
     origin = first.grid.offset // first.grid.multiple if first.grid else 0
     return Calendar(n, states, ticks_per_day=a_day, origin=origin, lower=lower, upper=upper, alpha=alpha)
 
@@ -118,19 +132,24 @@ def _steps_a_day(column: Column) -> int | None:
     return steps if steps and not rest and grid.offset % grid.multiple == 0 else None
 
 
-def group(names: Mapping[Any, str], slots: Iterable[Slot], states: int, **how: Any) -> list[Part]:
-    """One part for each set of columns that one leaf can score together."""
+def group(names: Mapping[Any, str], slots: Iterable[Slot], states: int, how: How) -> list[tuple[Part, list[Slot]]]:
+    """One part for each set of columns that one leaf can score together, and these."""
     groups: dict[tuple[Any, ...], list[Slot]] = {}
     for slot in slots:
         column, name = slot.column, names[slot.column.name]
-        own = (column.tick, column.grid) if name == "calendar" else None
-        key = (name, column.special, column.grid is not None, own, name not in CODED and how["alpha"][column.name])
-        groups.setdefault(key, []).append(slot)
-    return [make(key[0], members, states, **how) for key, members in groups.items()]
+        own: tuple[Any, ...] = how.options[column.name]
+        if name == "calendar":
+            own = (column.tick, column.grid)
+        if name in SMOOTHED:
+            own = (how.smoothing[column.name],)
+        elif name not in (*CODED, "kde"):
+            own = (*own, how.alpha[column.name])
+        groups.setdefault((name, column.special, column.grid is not None, own), []).append(slot)
+    return [(make(key[0], members, states, how), members) for key, members in groups.items()]
 
 
 def choose(
-    slots: Sequence[Slot], wanted: Any, batch: Batch, y: Tensor, states: int, *, rows: int, **how: Any
+    slots: Sequence[Slot], wanted: Mapping[Any, Wish], batch: Batch, y: Tensor, states: int, how: How, *, rows: int
 ) -> dict[Any, str]:
     """A leaf's name for each column: the person's, or the simplest whose held-out log-likelihood is near the best.
 
@@ -142,7 +161,7 @@ def choose(
     if batch.weight is not None:
         some = batch.weight > 0
         batch, y = batch.rows(some), y[some]
-    names = {slot.column.name: _wanted(wanted, slot) for slot in slots}
+    names = {column: None if wish.name == "auto" else wish.name for column, wish in wanted.items()}
     tried: dict[Any, tuple[str, ...]] = {}
     for slot in slots:
         column = slot.column.name
@@ -163,7 +182,8 @@ def choose(
     )
     scores: dict[Any, dict[str, Tensor]] = {s.column.name: {} for s in undecided}
     for name in SIMPLEST:
-        for part, members in _parts(name, [s for s in undecided if name in tried[s.column.name]], states, how):
+        trying = [s for s in undecided if name in tried[s.column.name]]
+        for part, members in group({s.column.name: name for s in trying}, trying, states, how):
             each = torch.cat([_held_out(part, *split) for split in splits], 1)
             for slot, score in zip(members, each, strict=True):
                 scores[slot.column.name][name] = score
@@ -215,40 +235,36 @@ def _digest(batch: Batch, y: Tensor) -> Tensor:
     return (mixed >> 20) & 0x7FFFFFFF
 
 
-def _parts(name: str, slots: Sequence[Slot], states: int, how: Any) -> Iterable[tuple[Part, list[Slot]]]:
-    for special in (False, True):
-        for grid in (False, True):
-            members = [s for s in slots if s.column.special == special and (s.column.grid is not None) == grid]
-            if members:
-                yield make(name, members, states, **how), members
-
-
 def _held_out(part: Part, fit: Batch, y_fit: Tensor, test: Batch, y_test: Tensor) -> Tensor:
     """The log-likelihood of the part's columns on the test rows, given their class -> (D, n)."""
     cells, known = part.take(fit)
     part.leaf.start(cells, y_fit, fit.weight, known)
     part.leaf.maximise(part.leaf.statistics(cells, y_fit, fit.weight, known))
     cells, known = part.take(test)
-    return part.leaf.log_prob(cells, known).gather(1, y_test.expand(part.leaf.columns, 1, -1))[:, 0]
+    log_p = part.leaf.log_prob(cells, known).gather(1, y_test.expand(part.leaf.columns, 1, -1))[:, 0]
+    return log_p.nan_to_num(nan=-torch.inf)  # a fit that overflowed wins nothing
 
 
-def _wanted(wanted: Any, slot: Slot) -> str | None:
-    """The name a person gave for this column, None for the automatic choice."""
-    column = slot.column
-    if isinstance(wanted, Mapping):
-        name = wanted.get(column.name, "auto")
-    else:
-        # One name for all is meant for the columns it can serve: "gaussian" leaves categories categorical.
-        name = wanted if column.coded == (wanted in CODED) and column.kind != "datetime" else "auto"
-        if wanted == "bernoulli" and column.codes != 2:
-            name = "auto"
-    if name == "auto":
-        return None
-    if name not in NAMES:
-        raise BegatError(f"no leaf {name!r}{did_you_mean(name, (*NAMES, 'auto'))}")
-    if not suits(name, slot):
-        raise BegatError(f"column {column.name!r} is {column.kind}, which a {name} leaf cannot score; {_remedy(slot)}")
-    return name
+def settle(wanted: Any, slots: Iterable[Slot]) -> dict[Any, Wish]:
+    """A person's wish for each column; "auto" where there is none, or where one meant for all does not suit.
+
+    BegatError where a wish for this very column, or for numbers all alike, does not suit it.
+    """
+    slots = list(slots)
+    out = wishes(wanted, [slot.column.name for slot in slots])
+    for slot in slots:
+        column, name = slot.column, out[slot.column.name].name
+        if not isinstance(wanted, Mapping):
+            # One name for all is meant for the columns it can serve: "gaussian" leaves categories categorical.
+            meant = column.coded == (name in CODED) and column.kind != "datetime"
+            if not meant or (name == "bernoulli" and column.codes != 2):
+                out[column.name] = Wish("auto")
+                continue
+        if name != "auto" and not suits(name, slot):
+            raise BegatError(
+                f"column {column.name!r} is {column.kind}, which a {name} leaf cannot score; {_remedy(slot)}"
+            )
+    return out
 
 
 def _remedy(slot: Slot) -> str:
@@ -260,5 +276,4 @@ def forced_kinds(wanted: Any, names: Iterable[Any]) -> dict[Any, str]:
     """The kinds that the wanted leaves imply: codes for categorical and Bernoulli, counts for count laws."""
     kind = {"categorical": "category", "bernoulli": "boolean", "multinomial": "count", "poisson": "count",
             "negative_binomial": "count"}  # fmt: skip
-    each = wanted if isinstance(wanted, Mapping) else dict.fromkeys(names, wanted)
-    return {name: kind[leaf] for name, leaf in each.items() if leaf in kind}
+    return {column: kind[wish.name] for column, wish in wishes(wanted, names).items() if wish.name in kind}

@@ -62,6 +62,8 @@ def linear(model: NaiveBayes, codec: TableCodec, classes: np.ndarray, encode: Ca
         if isinstance(value, Categorical):
             continue
         slope, constant = _slope(value, [str(c.name) for c in columns])
+        left = part.leaf.log_left() if isinstance(part.leaf, Special) else None
+        constant = constant if left is None else constant - left  # atoms are taken out of the remainder's mass
         for d, column in enumerate(columns):
             grid = column.grid
             scale, shift = (
@@ -121,7 +123,7 @@ def _slope(leaf: Any, names: list[str]) -> tuple[Tensor, Tensor]:
         return slope, constant - slope * origin[:, None]
     if isinstance(leaf, Poisson):
         slope = leaf.rate.log()
-        return slope, -leaf.rate - slope * leaf.first[:, None] - leaf._log_whole()
+        return slope, -leaf.rate - slope * leaf.first[:, None] - leaf.log_normaliser()
     raise BegatError(
         f"the {type(leaf).__name__} leaf of column {names[0]!r} is not linear in the column; fit with "
         "leaves='gaussian' and shared_variance=True"

@@ -12,20 +12,21 @@ import torch
 from torch import Generator, Tensor
 
 from begat.codecs import frame
+from begat.codecs.infer import infer_column
 from begat.codecs.levels import Missing
-from begat.codecs.table import TableCodec, shared
+from begat.codecs.source import TableSource
+from begat.codecs.table import shared
 from begat.core import Batch, Region, Stats, all_finite
 from begat.errors import BegatError, DataError, FileError, did_you_mean
 from begat.estimators import leaves, target
+from begat.estimators import naive_bayes_file as file
 from begat.estimators.base import Generative, offered
 from begat.estimators.border import weights
 from begat.estimators.linear import Linear, linear
 from begat.estimators.store import Slot
+from begat.estimators.wish import wishes
 from begat.families.naive_bayes import NaiveBayes as Model
 from begat.fitting.counted import accumulate, by_rows
-from begat.leaves.categorical import Categorical
-from begat.leaves.part import Part
-from begat.leaves.registry import build, describe
 from begat.leaves.special import Special
 from begat.random import Seed
 from begat.schema import Schema
@@ -37,7 +38,7 @@ ORIGIN = 2048
 CHUNK = 65_536
 """Rows read at a time from a source that is not in memory."""
 MOST_BINS = 32
-"""Bins of a numeric target at most; min(this, n^(1/3)) of equal weight are the classes that nobody observes."""
+"""Bins of a numeric target at most: the classes that nobody observes."""
 
 
 class NaiveBayes(Generative):
@@ -47,10 +48,14 @@ class NaiveBayes(Generative):
     unknown. A category as y makes a classifier; a numeric y is a column like the others, whose bins are the (summed
     out) class, and `predict` gives E[y | x]; without y it is the product of the columns' marginals.
 
-    leaves: "auto" (per column, by held-out likelihood), one name for all columns it suits, or {column: name} of
-    gaussian, lognormal, kde, histogram, poisson, negative_binomial, multinomial, categorical, bernoulli.
-    alpha: pseudo-count of each level, a number or {column: number}. var_smoothing: pseudo-rows of the column's variance
-    in each class's (gaussian, lognormal); 0 is maximum likelihood. shared_variance: one variance for all classes
+    leaves: "auto" (per column, by held-out likelihood), one for all columns it suits, or {column: leaf} of gaussian,
+    lognormal, kde, histogram, poisson, negative_binomial, multinomial, categorical, bernoulli. A leaf is a name or a
+    pair (name, options): ("kde", {"bandwidth": "silverman", "scott", "likelihood" or a factor, "exact": bool}),
+    ("histogram", {"bins": int}). alpha: pseudo-counts, a number or {column: number}: of each level and special code
+    (categorical, bernoulli, multinomial: each column of the block), rows for each bin, spread as the whole column
+    (histogram, calendar), rows at the column's mean (poisson, negative_binomial). var_smoothing: pseudo-rows of the
+    column's variance in each class's (gaussian, lognormal), a number or {column: number}; 0 is maximum likelihood. A
+    column that a mapping leaves out has 1. kde has neither. shared_variance: one variance for all classes
     (`to_linear` needs it). priors: None for the frequencies of y, "uniform", or the probabilities as a sequence or
     {class: p}. task: "auto", "classification", "regression" or "density" (y is ignored). missing: "outcome" or
     "unknown" (integrated out). schema: a Schema (or a part of one) instead of the inferred one. random_state: kept for
@@ -62,9 +67,9 @@ class NaiveBayes(Generative):
     def __init__(
         self,
         *,
-        leaves: str | Mapping[Any, str] = "auto",
+        leaves: str | tuple[str, Mapping[str, Any]] | Mapping[Any, Any] = "auto",
         alpha: float | Mapping[Any, float] = 1.0,
-        var_smoothing: float = 1.0,
+        var_smoothing: float | Mapping[Any, float] = 1.0,
         shared_variance: bool = False,
         priors: Any = None,
         task: str = "auto",
@@ -95,8 +100,8 @@ class NaiveBayes(Generative):
         """
         self._check_parameters()
         self._forget()
-        if hasattr(X, "chunks"):
-            return self._fit_source(X, y)
+        if isinstance(X, TableSource):
+            return self._fit_source(X, y, sample_weight)
         X = frame.as_frame(X)
         wanted, name = target.split(X, y, self.task, self._given_schema())
         if self._fit_at_once(X, wanted, name, sample_weight):
@@ -158,15 +163,17 @@ class NaiveBayes(Generative):
         data, state = self._training(X, values, sample_weight)
         return self._finish(accumulate([(data, state)], self.model_.statistics, self.model_.merge, self._stats))
 
-    def _fit_source(self, source: Any, y: Any) -> Self:
+    def _fit_source(self, source: TableSource, y: Any, sample_weight: Any) -> Self:
         from begat.codecs.scan import scan
 
+        if sample_weight is not None:
+            raise DataError("a source that is read in pieces takes no sample_weight; fit a frame in memory")
         if y is not None and not isinstance(y, str | int):
             raise DataError("for a source that is read in pieces, y is the name of one of its columns")
         given = self._given_schema()
         whole = given is not None and all(column.complete for column in given)
         schema = given if given is not None and whole else scan(source, schema=given, target=y)
-        source = source.typed(schema) if hasattr(source, "typed") else source
+        source = source.typed(schema)
         first = frame.as_frame(source.take(_spaced(len(source)).tolist()))
         wanted, name = target.split(first, y, self.task, schema)
         self._prepare(first, wanted, name, schema=schema)
@@ -192,10 +199,13 @@ class NaiveBayes(Generative):
         ):
             if getattr(self, name) not in options:
                 raise BegatError(f"{name} is {getattr(self, name)!r}{did_you_mean(getattr(self, name), options)}")
-        smoothing = list(self.alpha.values()) if isinstance(self.alpha, Mapping) else [self.alpha]
-        for name, value in (*(("alpha", a) for a in smoothing), ("var_smoothing", self.var_smoothing)):
-            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < math.inf:
-                raise BegatError(f"{name} is {value!r}; give a finite number, at least 0")
+        for name in ("alpha", "var_smoothing"):
+            said = getattr(self, name)
+            for value in said.values() if isinstance(said, Mapping) else (said,):
+                number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+                if not number or not 0 <= value < math.inf:
+                    raise BegatError(f"{name} is {value!r}; give a finite number, at least 0")
+        wishes(self.leaves, ())
 
     def _given_schema(self) -> Schema | None:
         return Schema.from_dict(self.schema) if isinstance(self.schema, Mapping) else self.schema
@@ -206,14 +216,18 @@ class NaiveBayes(Generative):
         """The schema of this fit, and what follows from it."""
         given = schema if schema is not None else self._given_schema()
         names = [n for n in frame.names(X) if n != name]
-        for each in (self.leaves, self.alpha):
-            for key in each if isinstance(each, Mapping) else ():
+        for each in ("leaves", "alpha", "var_smoothing"):
+            for key in said if isinstance(said := getattr(self, each), Mapping) else ():
                 if key not in names and key != name:
-                    raise BegatError(f"no column {key!r} to choose a leaf or alpha for{did_you_mean(key, names)}")
+                    raise BegatError(f"{each} names a column {key!r} that X lacks{did_you_mean(key, names)}")
         kinds = leaves.forced_kinds(self.leaves, names) if given is None else {}
         known = given is not None and name in given.names and given[name].complete
         if wanted.role == "classification" and not known:
             kinds[name] = "category"
+        if wanted.role == "regression":
+            column = given[name] if given is not None and known else infer_column(name, wanted.values, target=True)
+            if not column.numeric:
+                kinds[name] = target.number_kind(column)
         made = target.schema_of(X, wanted, name, given, kinds, classes)
         if self.missing == "unknown":
             # That a value is missing is then no event: it has no probability, and no sample shows it.
@@ -240,25 +254,24 @@ class NaiveBayes(Generative):
             return batch, torch.zeros(len(batch), dtype=torch.long)
         numbers = self.border_.numbers(batch)
         if not hasattr(self, "edges_"):
-            self.edges_ = target.quantiles(numbers, min(MOST_BINS, max(2, round(len(numbers) ** (1 / 3)))))
+            self.edges_ = target.quantiles(numbers, MOST_BINS, batch.weight)
         return batch, torch.bucketize(numbers.contiguous(), self.edges_, right=True)
 
     def _begin(self, data: Batch, state: Tensor, rows: int) -> None:
         """Choose the leaves and fix what their statistics are relative to."""
-        slots = self.border_.model.slots
-        how: dict[str, Any] = {
-            "alpha": {s.column.name: self._alpha(s.column.name) for s in slots},
-            "smoothing": float(self.var_smoothing),
-            "shared": bool(self.shared_variance),
-        }
-        states = self._states()
-        self.leaves_ = leaves.choose(slots, self.leaves, data, state, states, rows=rows, **how)
-        self.model_ = Model(self.border_.model.spec, leaves.group(self.leaves_, slots, states, **how), states)
+        slots, states = self.border_.model.slots, self._states()
+        wanted = leaves.settle(self.leaves, slots)
+        how = leaves.How(
+            {s.column.name: _of(self.alpha, s.column.name) for s in slots},
+            {s.column.name: _of(self.var_smoothing, s.column.name) for s in slots},
+            bool(self.shared_variance),
+            {column: wish.options for column, wish in wanted.items()},
+        )
+        self.leaves_ = leaves.choose(slots, wanted, data, state, states, how, rows=rows)
+        parts = [part for part, _ in leaves.group(self.leaves_, slots, states, how)]
+        self.model_ = Model(self.border_.model.spec, parts, states)
         self.model_.start(data, state)
         self._stats = None
-
-    def _alpha(self, name: Any) -> float:
-        return float(self.alpha.get(name, 1.0) if isinstance(self.alpha, Mapping) else self.alpha)
 
     def _states(self) -> int:
         if self.role_ == "classification":
@@ -271,12 +284,13 @@ class NaiveBayes(Generative):
         if not self.rows_ > 0:
             raise DataError("all sample weights are zero; give at least one row a positive weight")
         self.model_.maximise(stats)
+        for name, (p, d) in self._places().items():
+            leaf = self.model_.parts[p].leaf
+            variance = getattr(leaf.remainder if isinstance(leaf, Special) else leaf, "variance", None)
+            if variance is not None and not all_finite(variance[d]):
+                raise DataError(f"column {name!r} has numbers whose squares overflow; give it in another unit")
         if self.priors is not None and self.role_ == "classification":
             self.model_.log_prior = target.priors(self.priors, self.classes_).log()
-        elif bool((stats[0]["classes"] == 0).any()):
-            # A declared class without rows keeps a little mass: one row more for every class.
-            count = stats[0]["classes"] + 1
-            self.model_.log_prior = (count / count.sum()).log()
         return self
 
     # what the base asks -------------------------------------------------------------------------------------------
@@ -347,44 +361,14 @@ class NaiveBayes(Generative):
 
     # one file -----------------------------------------------------------------------------------------------------
     def _describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        parts = [
-            {"values": list(p.values), "codes": list(p.codes), "leaf": describe(p.leaf)} for p in self.model_.parts
-        ]
-        named = [[name, leaf] for name, leaf in self.leaves_.items()]
-        model = {"states": self.model_.classes, "parts": parts, "leaves": named, "rows": self.rows_}
-        tensors = {"log_prior": self.model_.log_prior}
-        for p, part in enumerate(self.model_.parts):
-            tensors |= {f"part.{p}.{name}": value for name, value in part.leaf.state_dict().items()}
-        if self.role_ == "regression":
-            tensors["edges"] = self.edges_
-        return model, tensors
+        return file.describe(self)
 
     @classmethod
     def _layout(cls, header: Mapping[str, Any], columns: int) -> dict[str, Slot]:
-        model = header["model"]
-        states = model["states"]
-        slots = {"log_prior": Slot((states,), torch.float64, True)}
-        for p, part in enumerate(model["parts"]):
-            leaf = build(part["leaf"])
-            width = max(len(part["values"]), len(part["codes"]))
-            if leaf.columns != width or width > columns or leaf.states != states:
-                raise ValueError(f"leaf {p} does not fit its columns")
-            for name, shape in leaf.layout().items():
-                slots[f"part.{p}.{name}"] = Slot(shape, torch.float64, "log" in name or name.endswith("edges"))
-        if model["role"] == "regression":
-            slots["edges"] = Slot((states - 1,), torch.float64)
-        return slots
+        return file.layout(header["model"], columns)
 
     def _restore(self, model: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
-        parts = []
-        for p, value in enumerate(model["parts"]):
-            part = Part(build(value["leaf"]), tuple(value["values"]), tuple(value["codes"]))
-            own = f"part.{p}."
-            part.leaf.restore({n[len(own) :]: t for n, t in tensors.items() if n.startswith(own)})
-            parts.append(part)
-        _check_parts(parts, self.border_.model)
-        self.model_ = Model(self.border_.model.spec, parts, model["states"])
-        self.model_.log_prior = tensors["log_prior"]
+        self.model_ = file.restored(model, tensors, self.border_.model)
         self.leaves_, self.rows_, self._stats = dict(map(tuple, model["leaves"])), model["rows"], None
         if self.role_ == "regression":
             self.edges_ = tensors["edges"]
@@ -392,33 +376,14 @@ class NaiveBayes(Generative):
             raise FileError(f"the file has {self.model_.classes} states, its target calls for {self._states()}")
 
     def _contains(self) -> dict[str, Any]:
-        points = {str(n): "all points" for n, leaf in self.leaves_.items() if leaf == "kde"}
-        seen = [str(c.name) for c in self.schema_ if c.seen is not None]
-        levels = [str(c.name) for c in self.schema_ if c.levels]
-        return {"number": self.rows_, "points": points, "extremes": seen, "levels": levels}
+        return self._held if self._stats is None else file.contains(self, self._stats)
+
+
+def _of(said: Any, column: Any) -> float:
+    """A parameter's value for a column: one for all, or its own, 1 where it has none."""
+    return float(said.get(column, 1.0) if isinstance(said, Mapping) else said)
 
 
 def _spaced(n: int, most: int = SAMPLE) -> Tensor:
     """At most `most` row numbers, evenly spaced from the first to the last."""
     return torch.linspace(0, n - 1, min(n, most), dtype=torch.float64).round().long()
-
-
-def _check_parts(parts: list[Part], codec: TableCodec) -> None:
-    """Every column of the codec belongs to exactly one part, and with as many codes as its leaf has."""
-    values = sorted(i for p in parts for i in p.values)
-    codes = sorted(i for p in parts for i in p.codes)
-    widths = [f.shape[0] for f in codec.spec.fields]
-    if values != list(range(widths[0])) or codes != list(range(widths[1])):
-        raise FileError("its leaves do not cover the columns of its schema; the file is damaged")
-    levels = codec.spec.fields[1].levels
-    assert isinstance(levels, tuple)
-    for part in parts:
-        leaf = part.leaf.codes if isinstance(part.leaf, Special) else part.leaf
-        if part.codes and (not isinstance(leaf, Categorical) or leaf.levels != tuple(levels[i] for i in part.codes)):
-            raise FileError("a leaf has other levels than the schema; the file is damaged")
-        rest = part.leaf.remainder if isinstance(part.leaf, Special) else part.leaf
-        by_value = {s.value: s.column for s in codec.slots if s.value is not None}
-        for end, side in enumerate(("lower", "upper")):
-            stated = tuple(by_value[i].limits[end] for i in part.values)
-            if part.values and getattr(rest, side, stated) != stated:
-                raise FileError(f"a leaf has other {side} bounds than the schema; the file is damaged")

@@ -69,6 +69,7 @@ def _fitted(family: type[Generative], header: Mapping[str, Any], tensors: dict[s
         raise FileError(f"its role {role!r} does not go with its target {target!r}; the file is damaged")
     made._set_out(schema, role, named)
     made._restore(model, tensors)
+    made._held = header.get("rows", {})
     return made
 
 

@@ -82,8 +82,12 @@ def _array(y: Any) -> Any:
 
 
 def _role(cells: Any, name: str | int, task: str, schema: Schema | None) -> Role:
-    if task in ("classification", "regression"):
-        return task  # type: ignore[return-value]
+    if task == "regression":
+        return "regression"
+    if task == "classification":
+        if schema is None or name not in schema.names:
+            _check_classes(cells, name)
+        return "classification"
     if schema is not None and name in schema.names and schema[name].complete:
         return "classification" if schema[name].kind in CODED else "regression"
     if isinstance(cells, np.ndarray) and cells.dtype.kind in "iu" and len(cells) and np.ptp(cells) < FEW:
@@ -96,6 +100,15 @@ def _role(cells: Any, name: str | int, task: str, schema: Schema | None) -> Role
     if column.kind == "datetime":
         raise DataError(f"the target {name!r} holds dates; give a category or a number")
     return "classification" if column.kind in ("count", "integer") and _few(column, cells) else "regression"
+
+
+def _check_classes(cells: Any, name: str | int) -> None:
+    """Raise DataError for floats with fractions, which scikit-learn does not take for classes either."""
+    values = np.asarray(cells) if getattr(cells, "dtype", None) in (np.float64, np.float32) else np.zeros(1)
+    if (np.isfinite(values) & (values != np.round(values))).any():
+        raise DataError(
+            f"Unknown label type: the target {name!r} is continuous; use task='regression', or give its classes as text"
+        )
 
 
 def _few(column: Column, cells: Any) -> bool:
@@ -160,12 +173,27 @@ def classes_of(column: Column) -> np.ndarray:
     return np.array(levels, dtype=object)
 
 
-def quantiles(numbers: Tensor, bins: int) -> Tensor:
-    """The inner edges of at most `bins` bins of equal weight; equal numbers share a bin."""
-    ordered = numbers.sort().values
-    cuts = ordered[torch.linspace(0, len(ordered) - 1, bins + 1).round().long()[1:-1]]
-    cuts = cuts.unique()
-    return cuts[cuts > ordered[0]]
+def quantiles(numbers: Tensor, most: int, weight: Tensor | None = None) -> Tensor:
+    """The inner edges of min(most, W^(1/3)) bins, at least 2, of equal weight; equal numbers share a bin.
+
+    W is the sum of the weights, which are repetitions.
+    """
+    ordered, order = numbers.sort()
+    reached = (torch.ones_like(numbers) if weight is None else weight[order].double()).cumsum(0)
+    total = float(reached[-1])
+    bins = min(most, max(2, round(total ** (1 / 3))))
+    places = torch.linspace(0, max(total - 1, 0.0), bins + 1, dtype=torch.float64).round()
+    at = torch.searchsorted(reached, places, right=True).clamp(max=len(ordered) - 1)
+    cuts = ordered[at[1:-1]].unique()
+    return cuts[cuts > ordered[at[0]]]
+
+
+def number_kind(column: Column) -> str:
+    """The kind under which a regression takes a target whose values look like levels. DataError for words and dates."""
+    levels = [v for v in column.levels or () if isinstance(v, int | float)]
+    if not levels or len(levels) < len(column.levels or ()):
+        raise DataError(f"the target {column.name!r} is {column.kind}, no number, which a regression needs")
+    return "integer" if all(v == round(v) for v in levels) else "continuous"
 
 
 def priors(wanted: Any, classes: np.ndarray) -> Tensor:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
 
-from begat.core import Batch, Model, Region, Spec, Stats, all_finite
+from begat.core import Batch, Model, Spec, Stats, all_finite
 from begat.errors import EvidenceError
-from begat.leaves.part import Part
+from begat.leaves.part import Evidence, Part, assemble
 
 Joint = Float[Tensor, "k n"]
 Rows = Float[Tensor, " n"]
 Cellwise = Float[Tensor, "_ n"]
 Classes = Int[Tensor, " n"]
 Allowed = Bool[Tensor, " k"]
-Regions = Mapping[tuple[int, int], Region]
+
+
+def choose(log_p: Joint, generator: Generator) -> Classes:
+    """One class for each column of unnormalised log-probabilities (K, n) -> (n,)."""
+    cdf = torch.softmax(log_p.double(), 0).cumsum(0)
+    u = torch.rand(log_p.shape[1], generator=generator, dtype=torch.float64) * cdf[-1]
+    return (cdf <= u).sum(0).clamp(max=len(log_p) - 1)
 
 
 class NaiveBayes(Model):
@@ -25,13 +31,15 @@ class NaiveBayes(Model):
 
     One object answers every question with sums over the K classes:
 
+        sample     y ~ P(y), then every x_j ~ P(x_j | y)
+        condition  y ~ P(y | what is known) prod_j P(x_j in R_j | y), then x_j ~ P(x_j | y, x_j in R_j)
+        impute     the same without regions R_j
         score      P(x)         = sum_y P(y) prod_j P(x_j | y)
         classify   P(y | x)     = P(y) prod_j P(x_j | y) / P(x)                    (Bayes' rule)
-        sample     y ~ P(y), then every x_j ~ P(x_j | y)
-        impute     y ~ P(y | what is known), then the unknown x_j ~ P(x_j | y)
-        condition  y ~ P(y | what is known) prod_j P(x_j in R_j | y), then x_j ~ P(x_j | y, x_j in R_j)
+        surprise   P(x_j | x_i, i != j) = P(x) / P(x without j)
 
-    A class that nobody observes (a bin of a numeric target, no target at all: K = 1) is summed out the same way.
+    A class that nobody observes (a bin of a numeric target, no target at all: K = 1) is summed out the same way. Where
+    columns are scored together (a block of counts), j counts blocks.
     """
 
     def __init__(self, spec: Spec, parts: Sequence[Part], classes: int):
@@ -51,8 +59,7 @@ class NaiveBayes(Model):
 
     def statistics(self, batch: Batch, y: Classes) -> list[Stats]:
         """Sufficient statistics of these rows of classes y (n,): the weight of each class, then one entry a leaf."""
-        count = torch.bincount(y, batch.weight, minlength=self.classes).double()
-        out: list[Stats] = [{"classes": count}]
+        out: list[Stats] = [{"classes": torch.bincount(y, batch.weight, minlength=self.classes).double()}]
         for part in self.parts:
             cells, known = part.take(batch)
             out.append(part.leaf.statistics(cells, y, batch.weight, known))
@@ -64,10 +71,51 @@ class NaiveBayes(Model):
         return [prior, *(p.leaf.merge(s, t) for p, s, t in zip(self.parts, a[1:], b[1:], strict=True))]
 
     def maximise(self, stats: Sequence[Stats]) -> None:
-        """P(y) = N_y / N; each P(x_j | y) by its leaf."""
-        self.log_prior = (stats[0]["classes"] / stats[0]["classes"].sum()).log()
+        """P(y) = N_y / N; each P(x_j | y) by its leaf.
+
+        A declared class without rows gets one pseudo-row: with m of them P(y) = N_y / (N + m), and 1 / (N + m) for
+        each of these, so that the other classes keep their frequencies relative to each other.
+        """
+        count = stats[0]["classes"]
+        count = torch.where(count > 0, count, 1.0)
+        self.log_prior = (count / count.sum()).log()
         for part, s in zip(self.parts, stats[1:], strict=True):
             part.leaf.maximise(s)
+
+    # sampler ------------------------------------------------------------------------------------------------------
+    def sample(self, n: int, cond: Classes | None = None, *, generator: Generator) -> Batch:
+        """n rows; their classes, drawn from P(y) unless given, are in the batch's cond."""
+        y = choose(self.log_prior[:, None].expand(-1, n), generator) if cond is None else cond
+        drawn = [(part, part.leaf.sample(y, generator=generator)) for part in self.parts]
+        return assemble(self.spec, drawn, y)
+
+    def impute(
+        self, batch: Batch, regions: Evidence | None = None, allowed: Allowed | None = None, *, generator: Generator
+    ) -> Batch:
+        """The batch with every unknown cell drawn from P(unknown | known, unknown cells in their regions).
+
+        Known cells stay as they are; a class of -1 in batch.cond is unknown as well. A region is keyed by (part, column
+        of the part); `allowed` (K,) are the classes an unknown one is among. A row without any probability is an
+        EvidenceError.
+        """
+        inside = [{d: r for (q, d), r in (regions or {}).items() if q == p} for p in range(len(self.parts))]
+        joint = self.joint(batch).double()
+        for part, asked in zip(self.parts, inside, strict=True):
+            joint = joint + part.leaf.log_within(*part.take(batch), asked) if asked else joint
+        if allowed is not None:
+            joint = joint.masked_fill(~allowed[:, None], -torch.inf)
+        y = choose(joint, generator)
+        if batch.cond is not None:
+            y = torch.where(batch.cond < 0, y, batch.cond)
+        impossible = ~torch.isfinite(joint.gather(0, y[None])[0])
+        if impossible.any():
+            row = int(impossible.nonzero()[0, 0])
+            raise EvidenceError(f"the evidence has no probability (row {row}); widen it or leave a part of it out")
+        drawn = [
+            (part, part.leaf.complete(*part.take(batch), y, asked, generator=generator))
+            for part, asked in zip(self.parts, inside, strict=True)
+        ]
+        return assemble(self.spec, drawn, y, batch)
 
     # density ------------------------------------------------------------------------------------------------------
     def joint(self, batch: Batch) -> Joint:
@@ -95,83 +143,20 @@ class NaiveBayes(Model):
 
     def surprise(self, batch: Batch) -> list[tuple[Part, Cellwise]]:
         """-log P(x_j | all other columns) -> one (D, n) a part: log P(x without j) - log P(x), y known in batch.cond
-        or summed out."""
+        or summed out. Others that no class can produce leave the prior."""
         each = [(part, part.leaf.log_prob(*part.take(batch))) for part in self.parts]
         if batch.cond is not None:
             return [(p, -cells.gather(1, batch.cond.expand(len(cells), 1, -1))[:, 0]) for p, cells in each]
-        joint = self.joint(batch)
-        whole = torch.logsumexp(joint, 0)
-        out = []
+        joint, prior = self.joint(batch), self.log_prior[:, None]
+        whole, out = torch.logsumexp(joint, 0), []
         for part, cells in each:
-            without = torch.where(torch.isfinite(cells), joint - cells, -torch.inf)
-            out.append((part, torch.logsumexp(without, 1) - whole))
+            without = joint - cells
+            for d, rows in enumerate(torch.isneginf(cells).any(1)):
+                if rows.any():  # a zero cannot be taken out of a product
+                    without[d][:, rows] = self.joint(part.without(d, batch.rows(rows)))
+            others, told = torch.logsumexp(without, 1), whole
+            if (lost := torch.isneginf(others)).any():
+                others = torch.where(lost, torch.logsumexp(prior, 0), others)
+                told = torch.where(lost, torch.logsumexp(prior + cells, 1), whole)
+            out.append((part, others - told))
         return out
-
-    # sampler ------------------------------------------------------------------------------------------------------
-    def sample(self, n: int, cond: Classes | None = None, *, generator: Generator) -> Batch:
-        """n rows; their classes, drawn from P(y) unless given, are in the batch's cond."""
-        if cond is None:
-            cond = choose(self.log_prior[:, None].expand(-1, n), generator)
-        return self._fill(cond, generator)
-
-    def _fill(
-        self, y: Classes, generator: Generator, known: Batch | None = None, regions: Regions | None = None
-    ) -> Batch:
-        """Every cell from P(x_j | y, what is known of its block), or from P(x_j | y, x_j in its region)."""
-        values, codes = (f.shape[0] for f in self.spec.fields)
-        x = (torch.zeros(len(y), values, dtype=torch.float64), torch.zeros(len(y), codes, dtype=torch.int32))
-        for part in self.parts:
-            cells, mask = (None, None) if known is None else part.take(known)
-            if mask is None or isinstance(mask, tuple):
-                drawn = part.leaf.sample(y, generator=generator)
-            else:
-                drawn = part.leaf.complete(cells, mask, y, generator=generator)
-            part.place(drawn, *x)
-        for (p, d), region in (regions or {}).items():
-            drawn = self.parts[p].leaf.sample_in(d, region, y, generator=generator)
-            column = tuple(t[:, None] for t in drawn) if isinstance(drawn, tuple) else drawn[:, None]
-            self.parts[p].only(d).place(column, *x)
-        return Batch(x, (None, None), y)
-
-    def impute(
-        self,
-        batch: Batch,
-        regions: Regions | None = None,
-        allowed: Allowed | None = None,
-        *,
-        generator: Generator,
-    ) -> Batch:
-        """The batch with every unknown cell drawn from P(unknown | known, unknown cells in their regions).
-
-        Known cells stay as they are; a class of -1 in batch.cond is unknown as well. A region is keyed by (part, column
-        of the part); `allowed` (K,) are the classes an unknown one is among. A row without any probability is an
-        EvidenceError.
-        """
-        joint, asked = self.joint(batch).double(), {}
-        if allowed is not None:
-            joint = joint.masked_fill(~allowed[:, None], -torch.inf)
-        for (p, d), region in (regions or {}).items():
-            unknown = ~self.parts[p].known(batch, d)
-            if unknown.any():
-                asked[p, d] = region
-                joint = joint + torch.where(unknown, self.parts[p].leaf.log_mass(d, region)[:, None], 0.0)
-        y = choose(joint, generator)
-        if batch.cond is not None:
-            y = torch.where(batch.cond < 0, y, batch.cond)
-        impossible = ~torch.isfinite(joint.gather(0, y[None])[0])
-        if impossible.any():
-            row = int(impossible.nonzero()[0, 0])
-            raise EvidenceError(f"the evidence has no probability (row {row}); widen it or leave a part of it out")
-        drawn = self._fill(y, generator, batch, asked)
-        filled = tuple(
-            x if k is None else torch.where(k, x.to(d.dtype), d)
-            for x, k, d in zip(batch.x, batch.known, drawn.x, strict=True)
-        )
-        return Batch(filled, (None, None), y)
-
-
-def choose(log_p: Joint, generator: Generator) -> Classes:
-    """One class for each column of unnormalised log-probabilities (K, n) -> (n,)."""
-    cdf = torch.softmax(log_p.double(), 0).cumsum(0)
-    u = torch.rand(log_p.shape[1], generator=generator, dtype=torch.float64) * cdf[-1]
-    return (cdf <= u).sum(0).clamp(max=len(log_p) - 1)

@@ -37,6 +37,8 @@ PerColumn = Float[Tensor, " d"]
 Moments = Float[Tensor, "d k"]
 At = Float[Tensor, " m"]
 """Numbers at which a law is asked."""
+Regions = Mapping[int, Region]
+"""A set of values of each of some columns."""
 Tails = tuple[Float[Tensor, "k m"], Float[Tensor, "k m"]]
 
 
@@ -73,10 +75,19 @@ class Leaf(nn.Module, ABC):
         """Name and shape of every buffer a fitted leaf has, from the configuration alone (nothing allocated)."""
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Set the buffers that `layout` names, as `state_dict` gave them."""
+        """Set the buffers that `layout` names, as `state_dict` gave them; those of an inner leaf restore it."""
+        inner: dict[Leaf, dict[str, Tensor]] = {}
         for name, value in tensors.items():
-            owner, _, last = name.rpartition(".")
-            setattr(self.get_submodule(owner), last, value)
+            owner: nn.Module = self
+            while (owner is self or not isinstance(owner, Leaf)) and "." in name:
+                first, _, name = name.partition(".")
+                owner = owner.get_submodule(first)
+            if isinstance(owner, Leaf) and owner is not self:
+                inner.setdefault(owner, {})[name] = value
+            else:
+                setattr(owner, name, value)
+        for leaf, own in inner.items():
+            leaf.restore(own)
 
     # learning ---------------------------------------------------------------------------------------------------
     def start(self, x: Cells, state: State, weight: Weight = None, known: Known = None) -> None:
@@ -111,12 +122,29 @@ class Leaf(nn.Module, ABC):
     def sample(self, state: Observed, *, generator: Generator) -> Cells:
         """One row for each state (n,) -> (n, D): exact draws from the density above."""
 
-    def complete(self, x: Cells, known: Known, state: Observed, *, generator: Generator) -> Cells:
-        """Cells (n, D) whose unknown ones are drawn given the known ones and the state; what is known is ignored.
+    def log_within(self, x: Cells, known: Known, regions: Regions) -> Sums:
+        """log P(every unknown x_d with a region lies in it | the known cells, k) -> (K, n).
 
-        Columns are independent given the state, so these are plain draws; a leaf of a block of columns says otherwise.
+        Columns are independent given the state, so these are sums; a leaf of a block of columns says otherwise.
         """
-        return self.sample(state, generator=generator)
+        codes = known[0] if isinstance(known, tuple) else known
+        rows = len(x[0] if isinstance(x, tuple) else x)
+        total = torch.zeros(self.states, rows, dtype=torch.float64)
+        for column, region in regions.items() if codes is not None else ():
+            total += torch.where(codes[:, column], 0.0, self.log_mass(column, region)[:, None])
+        return total
+
+    def complete(self, x: Cells, known: Known, state: Observed, regions: Regions, *, generator: Generator) -> Cells:
+        """Cells (n, D) whose unknown ones are drawn given the known ones, the state and the regions of log_within.
+
+        What stands where a cell is known is of no account.
+        """
+        drawn = self.sample(state, generator=generator)
+        for column, region in regions.items():
+            inside = self.sample_in(column, region, state, generator=generator)
+            for cells, cell in zip(_blocks(drawn), _blocks(inside), strict=True):
+                cells[:, column] = cell.to(cells.dtype)
+        return drawn
 
     @abstractmethod
     def log_mass(self, column: int, region: Region) -> PerState:
@@ -131,6 +159,10 @@ class Leaf(nn.Module, ABC):
     @abstractmethod
     def mean(self) -> Moments:
         """E[x_d | k] -> (D, K); NaN where it does not exist (codes of unordered levels)."""
+
+
+def _blocks(x: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return x if isinstance(x, tuple) else (x,)
 
 
 def spread(state: State, states: int, weight: Weight, dtype: torch.dtype) -> Sums:

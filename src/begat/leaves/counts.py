@@ -102,8 +102,8 @@ class _Counts(Leaf):
             below, above = below / within, (above - beyond).clamp(min=0.0) / within
         return torch.where(k < 0, 0.0, below), torch.where(k < 0, 1.0, above)
 
-    def _log_whole(self) -> Moments:
-        """log P(K <= upper | k) -> (D, K), what the stated upper bounds leave of each law."""
+    def log_normaliser(self) -> Moments:
+        """log P(K <= upper | k) -> (D, K): what the stated upper bounds leave of each law."""
         out = torch.zeros(self.columns, self.states, dtype=torch.float64)
         for d in self.last.isfinite().nonzero()[:, 0].tolist():
             out[d] = self._cdf(d, self.last[d, None])[0][:, 0].log()
@@ -163,13 +163,13 @@ class Poisson(_Counts):
     def log_prob(self, x: Block, known: Mask = None) -> Scores:
         k, outside = self._count(x, known)
         rate = self.rate[:, :, None]
-        out = k[:, None] * rate.log() - rate - torch.lgamma(k + 1)[:, None] - self._log_whole()[:, :, None]
+        out = k[:, None] * rate.log() - rate - torch.lgamma(k + 1)[:, None] - self.log_normaliser()[:, :, None]
         out = out if known is None else out.masked_fill(~known.T[:, None], 0.0)
         return out if outside is None else out.masked_fill(outside[:, None], -torch.inf)
 
     def joint(self, x: Block, known: Mask = None) -> Sums:
         k, outside = self._count(x, known)
-        constant = -(self.rate + self._log_whole()).T
+        constant = -(self.rate + self.log_normaliser()).T
         constant = constant.sum(1, keepdim=True) if known is None else constant @ known.T.double()
         out = torch.addmm(constant - torch.lgamma(k + 1).sum(0), self.rate.log().T, k)
         return out if outside is None else out.masked_fill(outside.any(0), -torch.inf)
@@ -268,7 +268,7 @@ class NegativeBinomial(_Counts):
         spreading = torch.lgamma(k + size) - torch.lgamma(size) - (k + size) * torch.log1p(rate / size)
         spreading = spreading - k * size.log()
         out = torch.where(dispersion > 0, spreading, -rate) + k * rate.log() - torch.lgamma(k + 1)
-        return (out - self._log_whole()[:, :, None]).masked_fill(outside[:, None], -torch.inf)
+        return (out - self.log_normaliser()[:, :, None]).masked_fill(outside[:, None], -torch.inf)
 
     def log_prob(self, x: Block, known: Mask = None) -> Scores:
         return lookup.cells(self._log_mass, x.T.double() - self.first[:, None], None if known is None else known.T)

@@ -101,15 +101,16 @@ class Gaussian(Leaf):
         """The origin: each column's mean, or each state's where the states lie far apart."""
         every = slice(None, None, max(len(x) // ROWS, 1))  # an origin near the data is all that is needed
         state, weight = state[..., every], None if weight is None else weight[every]
-        share, x = spread(state, self.states, weight, torch.float64), x[every].double()
+        share, cells = spread(state, self.states, weight, torch.float64), x[every].double()
         seen = None if known is None else known[every].double()
-        centre = x.mean(0) if seen is None else (x * seen).sum(0) / seen.sum(0).clamp(min=1)
-        off = x - centre if seen is None else (x - centre) * seen
+        centre = cells.mean(0) if seen is None else (cells * seen).sum(0) / seen.sum(0).clamp(min=1)
+        off = cells - centre if seen is None else (cells - centre) * seen
         count = share.sum(1) if seen is None else (share @ seen).T
         mean = (share @ off).T / count.clamp(min=1e-300)
         square = (share @ off.mul_(off)).T / count.clamp(min=1e-300)
         far = (mean**2 > 100 * (square - mean**2).clamp(min=1e-12 * square)).any(1, keepdim=True)
-        self.origin = _single(centre[:, None] + torch.where(far & (count > 0), mean, 0.0))
+        origin = centre[:, None] + torch.where(far & (count > 0), mean, 0.0)
+        self.origin = _single(origin) if x.dtype == torch.float32 else origin
 
     def statistics(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> Stats:
         """Weight, sum and sum of squares of x - origin, each (D, K), in float64."""
@@ -163,7 +164,7 @@ class Gaussian(Leaf):
         overall = within + between
         # The spread with which so many rows predict the next one: of two or three rows it is no small matter.
         overall = overall * (total + 1) / (total - 1).clamp(min=1.0)
-        overall = torch.where(overall > 1e-30 * pooled**2, overall, self._size(pooled) ** 2)
+        overall = torch.where(overall > 1e-32 * pooled**2, overall, self._size(pooled) ** 2)
         pull = self.var_smoothing
         if self.shared:
             variance = ((total * within + pull * overall) / (total + pull)).expand_as(variance)
@@ -171,7 +172,8 @@ class Gaussian(Leaf):
             variance = (weight * variance + pull * overall) / (weight + pull)
         if (variance <= 0).any():
             variance = variance + 1e-12 * overall
-        mean, variance = torch.where(has, mean, pooled), torch.where(has, variance, overall)
+        learnt = has.any(1, keepdim=True) if self.shared else has
+        mean, variance = torch.where(has, mean, pooled), torch.where(learnt, variance, overall)
         self.mean_, self.variance = mean, variance.clamp(min=LATTICE_FLOOR) if self.grid else variance
 
     def _size(self, pooled: Float[Tensor, "d 1"]) -> Float[Tensor, "d 1"]:
@@ -197,9 +199,12 @@ class Gaussian(Leaf):
             return whole
         return whole + lattice.log_cell((bounds[0] - mean) / deviation, (bounds[1] - mean) / deviation)
 
-    def natural(self) -> tuple[PerColumn, Moments, Moments, Moments]:
-        """(origin (D,), constant, A, B each (D, K)): log p = constant + A (x - origin) + B (x - origin)^2."""
-        origin = _single(self.mean_.mean(1))
+    def natural(self, single: bool = False) -> tuple[PerColumn, Moments, Moments, Moments]:
+        """(origin (D,), constant, A, B each (D, K)): log p = constant + A (x - origin) + B (x - origin)^2.
+
+        single: an origin that float32 holds, for x that is float32.
+        """
+        origin = _single(self.mean_.mean(1)) if single else self.mean_.mean(1)
         off = self.mean_ - origin[:, None]
         square = -0.5 / self.variance
         return origin, square * off**2 - self.log_normaliser(), -2 * square * off, square
@@ -226,19 +231,16 @@ class Gaussian(Leaf):
         bounded with |x'| <= (1 + x'^2) / 2 by one more row of the product) loses some m 2^-24 nats, measured 6e-7 in
         probability at m = 45; rows above MAGNITUDE are done again in float64.
         """
-        origin, *natural = self.natural()
+        origin, *natural = self.natural(single=True)
         apart = ((self.mean_ - origin[:, None]) ** 2 / self.variance).max() > SEPARATION_SINGLE
         if x.dtype != torch.float32 or apart or self._bounds() is not None:
             return self.joint(x, known)
         constant, linear, square = (t - t.mean(1, keepdim=True) for t in natural)
         half = 0.5 * linear.abs().amax(1, keepdim=True)
-        sizes = (
-            constant.abs().amax(1, keepdim=True) + half,
-            torch.zeros_like(half),
-            square.abs().amax(1, keepdim=True) + half,
-        )
-        more = (torch.cat(pair, 1) for pair in zip((constant, linear, square), sizes, strict=True))
-        out = self._product(x, known, origin, *more, dtype=torch.float32)
+        one = torch.cat([constant, constant.abs().amax(1, keepdim=True) + half], 1)
+        two = torch.cat([linear, torch.zeros_like(half)], 1)
+        three = torch.cat([square, square.abs().amax(1, keepdim=True) + half], 1)
+        out = self._product(x, known, origin, one, two, three, torch.float32)
         large = (out[-1] > MAGNITUDE).nonzero()[:, 0]
         if not len(large):
             return out[:-1]

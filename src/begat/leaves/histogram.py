@@ -39,6 +39,12 @@ BINS = 128
 """Bins of a continuous column at most."""
 POWER = 3.0
 """Survival beyond the outer edges falls as the distance to the power -3: mean and variance are finite, just."""
+FEWEST = 5.0
+"""Rows of an outermost bin of equal weights that is not halved any more."""
+WIDE = 0.125
+"""Pseudo-counts, in alphas, of a bin that was made to hold rows."""
+OUTER = 0.05
+"""Share of the rows whose spread is the scale of the tail beside them."""
 FINE = 1e4
 """Scale of a tail on a grid, in steps, from which on its mean is that of the continuous law, within 1 / scale."""
 CONSTANT_WIDTH = 1e-6
@@ -51,9 +57,11 @@ class Histogram(Leaf):
     Bins. `start` fixes them from the rows it is given, for all states alike: on a grid of at most `bins` points one bin
     a point (the points between the stated bounds if there are two, else those between the extremes of the rows);
     otherwise bins of equal weight, min(bins, 2 N^(1/3)) of them, and on a grid a bin of its own for each point that is
-    heavier than two of those. Weights count as repetitions.
+    heavier than two of those; the outermost two are halved again and again (by weight) down to FEWEST rows, so that a
+    long tail is not spread evenly up to its extreme. Weights count as repetitions.
 
-    Smoothing. q_b = (N_b + alpha) / sum_b (N_b + alpha) from the rows of all states, then each state is shrunk to it:
+    Smoothing. q_b = (N_b + a_b) / sum_b (N_b + a_b) from the rows of all states, a_b = alpha for the tails and for
+    single points of a grid and alpha / 8 for bins that were made around rows; then each state is shrunk to it:
     P(b | k) = (N_kb + c q_b) / (N_k + c) with c = alpha B pseudo-rows: alpha for each of the column's B bins, spread as
     the column. A state without rows is q.
 
@@ -61,8 +69,9 @@ class Histogram(Leaf):
     the law of the distance t >= 0 from the edge is Pareto's of the second kind (Lomax 1954), cut at the distance L of
     the stated bound: P(T > t) = ((1 + t / s)^-3 - (1 + L / s)^-3) / (1 - (1 + L / s)^-3), integrated over cells on a
     grid. It falls as t^-4, so that a number a thousand ranges out costs tens of nats and not thousands; its mean s / 2
-    without a bound is (m + sum t) / (1 + N_t) of the N_t rows beyond, m the width of the outermost bin or an eighth of
-    the range, the larger. A bound at the edge leaves no tail.
+    without a bound is (m + sum t) / (1 + N_t) of the N_t rows beyond, m the distance from the edge that holds a
+    twentieth of the rows or, while rows are few, range / 8 * 10 / (10 + N), the larger. A bound at the edge leaves no
+    tail.
 
     bins: default 600 on a grid, 128 otherwise. On a grid x and the bounds are whole numbers and p is a mass.
     """
@@ -139,7 +148,7 @@ class Histogram(Leaf):
         count = min(self.bins, math.ceil(2 * reached[-1] ** (1 / 3)))
         heavy = mass > 2 * reached[-1] / count if self.grid else np.zeros(len(points), dtype=bool)
         count = max(count - 2 * int(heavy.sum()), 1)  # a heavy point takes two cuts
-        quantile = np.searchsorted(reached, np.arange(1, count) / count * reached[-1])
+        quantile = np.searchsorted(reached, _shares(count, reached[-1], self.bins - 2 * int(heavy.sum())) * reached[-1])
         inner = np.concatenate([cuts[np.minimum(quantile, len(cuts) - 1)], points[heavy] - 0.5, points[heavy] + 0.5])
         step = 0.5 if self.grid else 0.0
         outer = np.array([low - step, high + step])
@@ -166,16 +175,23 @@ class Histogram(Leaf):
         exists[:, 0] = self.ends[0] < low
         exists.scatter_(1, used[:, None] + 1, (self.ends[1] > high)[:, None])
         exists = exists[:, :, None]
-        pooled = (counts.sum(2, keepdim=True) + max(self.alpha, 1e-10)) * exists
+        width = torch.nn.functional.pad(self.edges.diff(dim=1), (1, 1), value=1.0)
+        single = (width == 1.0) if self.grid else (place == 0) | (place == used[:, None] + 1)
+        pseudo = max(self.alpha, 1e-10) * torch.where(single, 1.0, WIDE)[:, :, None]
+        pooled = (counts.sum(2, keepdim=True) + pseudo) * exists
         pooled = pooled / pooled.sum(1, keepdim=True)
         pull = max(self.alpha, 1e-10) * used[:, None, None].double()
         smooth = (counts + pull * pooled) * exists
         self.cells.log_p = (smooth / smooth.sum(1, keepdim=True)).log().reshape(-1, self.states)
 
         tail = torch.stack([counts[:, 0].sum(1), counts.sum(2).gather(1, used[:, None] + 1)[:, 0]])
-        last = self.edges.gather(1, (used - 1)[:, None])[:, 0]
-        outer = torch.stack([self.edges[:, 1] - low, high - last])
-        mean = (torch.maximum(outer, (high - low) / 8) + stats["beyond"]) / (1 + tail)
+        share = pooled[:, :, 0].cumsum(1)  # the bin in which a twentieth of the mass, from either end, is reached
+        from_low = (share < OUTER).sum(1).clamp(min=1).minimum(used)
+        from_high = (share <= 1 - OUTER).sum(1).clamp(min=1).minimum(used)
+        near = self.edges.gather(1, torch.stack([from_low, from_high - 1], 1))
+        outer = torch.stack([near[:, 0] - low, high - near[:, 1]])
+        few = (high - low) / 8 * (10 / (10 + counts.sum((1, 2))))
+        mean = (torch.maximum(outer, few) + stats["beyond"]) / (1 + tail)
         self.scale = (POWER - 1) * mean
 
     # bins ---------------------------------------------------------------------------------------------------------
@@ -327,3 +343,11 @@ def _mean_beyond(room: Sides, scale: Sides, grid: bool) -> Sides:
     cut = scale**POWER * (torch.special.zeta(power, scale + 1) - torch.special.zeta(power, scale + last))
     cut = (cut - (last - 1) * end) / (1 - end)
     return torch.where(scale > FINE, smooth, 0.5 + torch.where(bounded, cut, total))
+
+
+def _shares(count: int, total: float, most: int) -> Float64[np.ndarray, " cuts"]:
+    """The shares of the weight below each cut: `count` equal bins, the two outermost halved down to FEWEST rows."""
+    halvings = max(int(math.log2(max(total / count / FEWEST, 1.0))), 0)
+    halvings = min(halvings, max((most - count) // 2, 0)) if count > 1 else 0
+    near = 0.5 ** np.arange(halvings, 0, -1) / count
+    return np.concatenate([near, np.arange(1, count) / count, 1 - near[::-1]])

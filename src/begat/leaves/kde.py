@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from torch import Generator, Tensor
 
 from begat.core import Region, Stats, all_finite
@@ -43,7 +44,7 @@ GROUPS = 256
 SMALL = 1000.0
 """Weight of a state below which its bandwidth has a pseudo-row of the column's; beyond, one row is nothing."""
 KEPT = 4096
-"""Columns x states up to which prepared sums are kept between calls (about 8 kB each)."""
+"""Columns x states up to which sums are prepared with the fit (about 8 kB each); beyond, for each call."""
 
 
 class _Panel(NamedTuple):
@@ -103,8 +104,7 @@ class KDE(Leaf):
         self.lower = tuple(lower) if lower else (-math.inf,) * columns
         self.upper = tuple(upper) if upper else (math.inf,) * columns
         self.size = points
-        self._sound: Tensor | None = None  # the points that are known to be sorted
-        self._prepared: tuple[Tensor, Tensor, list[_Panel]] | None = None  # panels, and the buffers they came from
+        self._panels: tuple[_Panel, ...] = ()  # what the buffers say, made ready with them by maximise and restore
         for name in self.layout():
             self.register_buffer(name, None)
 
@@ -125,8 +125,26 @@ class KDE(Leaf):
         return {"points": (self.size,), "weights": (self.size,), "counts": shape, "bandwidth": shape}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """FileError where the buffers hold no sorted, weighted points."""
         super().restore(tensors)
-        self._fitted()
+        start, counts = self._start(), self.counts
+        sound = bool((counts >= 1).all()) and int(start[-1]) == len(self.points) and all_finite(self.points)
+        sound = sound and bool((self.weights > 0).all()) and bool((self.bandwidth >= rules.TINY).all())
+        if sound:
+            rising = self.points[1:] > self.points[:-1]
+            rising[start[1:-1] - 1] = True
+            sound = bool(rising.all())
+        if not sound:
+            raise FileError("a kernel density without sorted, weighted points; save the model again")
+        self._prepare()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_panels": ()}  # they follow from the buffers, and are larger
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self.points is not None:
+            self._prepare()
 
     # learning -----------------------------------------------------------------------------------------------------
     def statistics(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> Stats:
@@ -187,7 +205,7 @@ class KDE(Leaf):
         self.points, self.weights, self.size = points.x, points.weight, len(points.x)
         shape = (self.columns, self.states)
         self.counts, self.bandwidth = points.counts.double().view(shape), h.view(shape)
-        self._sound, self._prepared = self.points, None
+        self._prepare()
 
     def _without_gaps(self, points: Points) -> Points:
         """A state without points has those of its whole column; a column without any has one, between its bounds."""
@@ -247,50 +265,40 @@ class KDE(Leaf):
         return Kernels(points, h, lower, upper, self.grid)
 
     # asking -------------------------------------------------------------------------------------------------------
-    def _panels(self) -> Iterator[_Panel]:
+    def _prepare(self) -> None:
+        self._panels = tuple(self._made()) if self.columns * self.states <= KEPT else ()
+
+    def _ready(self) -> Iterable[_Panel]:
         """All columns in panels that are ready for queries."""
-        if self._prepared is not None and self._prepared[0] is self.points and self._prepared[1] is self.bandwidth:
-            yield from self._prepared[2]
-            return
-        kernels, width = self._fitted(), max(GROUPS // self.states, 1)
-        panels: list[_Panel] = []
+        return self._panels or self._made()
+
+    def _made(self) -> Iterator[_Panel]:
+        kernels, width = self._kernels_of(), max(GROUPS // self.states, 1)
         for first in range(0, self.columns, width):
             last = min(first + width, self.columns)
             here = kernels.of(first * self.states, last * self.states)
-            panel = _Panel(slice(first, last), here, None if self.exact else here.sums())
-            if self.columns * self.states <= KEPT:
-                panels.append(panel)
-            yield panel
-        if panels:
-            self._prepared = self.points, self.bandwidth, panels
+            yield _Panel(slice(first, last), here, None if self.exact else here.sums())
 
-    def _fitted(self, columns: slice = slice(None)) -> Kernels:
-        """The kernels of these columns. FileError where the buffers, read from a file, hold no sorted points."""
-        start = torch.cat([torch.zeros(1, dtype=torch.long), self.counts.reshape(-1).cumsum(0).long()])
-        points, h = Points(self.points, self.weights, start), self.bandwidth.reshape(-1)
-        if self._sound is not self.points:
-            sound = bool((self.counts >= 1).all()) and int(start[-1]) == len(points.x) and all_finite(points.x)
-            sound = sound and bool((points.weight > 0).all()) and bool((h >= rules.TINY).all())
-            if sound:
-                rising = points.x[1:] > points.x[:-1]
-                rising[start[1:-1] - 1] = True
-                sound = bool(rising.all())
-            if not sound:
-                raise FileError("a kernel density without sorted, weighted points; save the model again")
-            self._sound = self.points
+    def _start(self) -> Int[Tensor, " starts"]:
+        """Where each group of points begins, and where the last one ends."""
+        return torch.nn.functional.pad(self.counts.reshape(-1).cumsum(0), (1, 0)).long()
+
+    def _kernels_of(self, columns: slice = slice(None)) -> Kernels:
+        """The kernels of these columns."""
         whole = range(self.columns)[columns]
         first, last = whole.start * self.states, whole.stop * self.states
-        return self._kernels(points.groups(first, last), h[first:last], columns)
+        points = Points(self.points, self.weights, self._start()).groups(first, last)
+        return self._kernels(points, self.bandwidth.reshape(-1)[first:last], columns)
 
     def log_prob(self, x: Block, known: Mask = None) -> Scores:
         out = torch.empty(self.columns, self.states, len(x), dtype=torch.float64)
-        for panel in self._panels():
+        for panel in self._ready():
             out[panel.columns] = self._log_prob(panel, x, known)
         return out
 
     def joint(self, x: Block, known: Mask = None) -> Sums:
         total = torch.zeros(self.states, len(x), dtype=torch.float64)
-        for panel in self._panels():
+        for panel in self._ready():
             total += self._log_prob(panel, x, known).sum(0)
         return total
 
@@ -305,18 +313,18 @@ class KDE(Leaf):
 
     def tails(self, column: int, x: At) -> Tails:
         """P(X <= x | k) and P(X > x | k) -> (K, m) each, between the bounds."""
-        kernels = self._fitted(slice(column, column + 1))
+        kernels = self._kernels_of(slice(column, column + 1))
         cut = x.double().floor() if self.grid else x.double()
         below = [kernels.log_mass(-math.inf, v) for v in cut.tolist()]
         above = [kernels.log_mass(v + 1 if self.grid else v, math.inf) for v in cut.tolist()]
         return torch.stack(below, 1).exp(), torch.stack(above, 1).exp()
 
     def log_mass(self, column: int, region: Region) -> PerState:
-        return self._fitted(slice(column, column + 1)).log_mass(region.lower, region.upper)
+        return self._kernels_of(slice(column, column + 1)).log_mass(region.lower, region.upper)
 
     def sample(self, state: Observed, *, generator: Generator) -> Block:
         """A point of the state by its weight, and a draw from its kernel."""
-        kernels, k = self._fitted(), self.states
+        kernels, k = self._kernels_of(), self.states
         columns = (kernels.of(d * k, (d + 1) * k) for d in range(self.columns))
         return torch.stack([column.draw(state.long(), generator=generator) for column in columns], 1)
 
@@ -327,12 +335,12 @@ class KDE(Leaf):
             lower, upper = _whole(lower, math.ceil), _whole(upper, math.floor)
         if not lower <= upper:
             raise EvidenceError(f"no value lies between {region.lower:g} and {region.upper:g}; give a wider range")
-        kernels = self._fitted(slice(column, column + 1))
+        kernels = self._kernels_of(slice(column, column + 1))
         return kernels.draw(state.long(), generator=generator, within=(lower, upper))
 
     def mean(self) -> Moments:
         """E[x | k]: the mean of the points, moved by the bounds where they cut kernels."""
-        return self._fitted().mean().view(self.columns, self.states)
+        return self._kernels_of().mean().view(self.columns, self.states)
 
 
 def _whole(bound: float, rounded: Callable[[float], int]) -> float:

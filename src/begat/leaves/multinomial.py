@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -19,6 +21,7 @@ from begat.leaves.base import (
     Moments,
     Observed,
     PerState,
+    Regions,
     Scores,
     State,
     Sums,
@@ -29,11 +32,16 @@ from begat.leaves.base import (
 from begat.leaves.counts import NegativeBinomial
 from begat.leaves.inverse import log_mass_by_tails, sample_by_tails
 from begat.leaves.special import join, part
+from begat.maths import poisson
 from begat.maths.lattice import Broadcast, Common, Row
+from begat.maths.log_concave import Tabulated, tabulate
 
 Number = Float[Tensor, ""]
+Rows = Bool[Tensor, " n"]
 TOTALS = 4096
 """Totals up to this one are tallied for the maximum likelihood of their law; larger ones by moments."""
+LARGEST_LOG = 690.0
+"""exp of a larger number is none."""
 
 
 class Multinomial(Leaf):
@@ -45,12 +53,14 @@ class Multinomial(Leaf):
 
     Unknown columns are summed out exactly: thinning keeps the family, so that the known columns, of total probability
     Theta_k, have the total s ~ NegativeBinomial(r, rate Theta_k) and are a multinomial of theta / Theta_k given s.
-    One column alone is NegativeBinomial(r, rate theta_kd), which answers regions. In the fit a column that is known
+    One column alone is NegativeBinomial(r, rate theta_kd). Regions of several columns are not independent, unless the
+    rate of the total is given: P(known, every x_d in R_d) is the integral over the Gamma law of the rate of products of
+    Poisson masses, done by quadrature (maths.log_concave) to about nine digits. In the fit a column that is known
     in fewer rows than another has its counts scaled up to as many, and the total is learnt from complete rows.
 
     The columns are dependent: `joint` is the probability of the block, log_prob[d] that of column d given the block's
     other known columns, so that joint - log_prob[d] is the probability of the block without d (as for every leaf).
-    `complete` draws unknown columns given the known ones.
+    `log_within` and `complete` answer for unknown columns given the known ones.
     """
 
     grid = True
@@ -133,23 +143,75 @@ class Multinomial(Leaf):
 
     def sample(self, state: Observed, *, generator: Generator) -> Block:
         nothing = torch.zeros(len(state), self.columns, dtype=torch.float64)
-        return self.complete(nothing, torch.zeros_like(nothing, dtype=torch.bool), state, generator=generator)
+        unknown = torch.zeros_like(nothing, dtype=torch.bool)
+        return self.complete(nothing, unknown, state, {}, generator=generator)
 
-    def complete(self, x: Block, known: Bool[Tensor, "n d"], state: Observed, *, generator: Generator) -> Block:
-        """x (n, D) with its unknown cells drawn given the known ones and the state: exact.
+    def log_within(self, x: Block, known: Mask, regions: Regions) -> Sums:
+        """log of the mean of prod_d P(Poisson(rate theta_kd) in R_d) over the law of the rate given what is known."""
+        out = torch.zeros(self.states, len(x), dtype=torch.float64)
+        for rows, law in self._asked(x, known, regions):
+            out[:, rows] = law.log_integral()[:, None]
+        return out
 
-        The total is a Poisson of a Gamma rate, and given that rate the columns are independent Poissons; known columns
-        of sum s and share Theta turn the Gamma(r) of mean rate into a Gamma(r + s) of mean
-        (r + s) rate / (r + rate Theta).
+    def complete(self, x: Block, known: Mask, state: Observed, regions: Regions, *, generator: Generator) -> Block:
+        """x (n, D) with its unknown cells drawn given the known ones, the state and their regions.
+
+        The total is a Poisson of a Gamma rate, and given that rate the columns are independent Poissons, each within
+        its region; known columns of sum s and share Theta turn the Gamma(r) of mean rate into a Gamma(r + s) of mean
+        (r + s) rate / (r + rate Theta), and regions tilt it.
         """
+        if known is None:
+            return x
+        state = state.long()
         counts, s, share, _ = self._sums(x, known)
         rate, r = self._law()
         intensity = rate.expand(len(x))
         if not r.isinf():
-            theta = share[state.long(), torch.arange(len(x))]
+            theta = share[state, torch.arange(len(x))]
             intensity = torch._standard_gamma(r + s, generator=generator) * rate / (r + rate * theta)
-        mean = intensity[:, None] * self.log_theta.exp().T[state.long()]
-        return torch.where(known, counts.T, torch.poisson(mean, generator=generator))
+            for rows, law in self._asked(x, known, regions):
+                intensity[rows] = law.draw(state[rows], generator=generator).clamp(max=LARGEST_LOG).exp()
+        mean = intensity[:, None] * self.log_theta.exp().T[state]
+        drawn = torch.poisson(mean, generator=generator)
+        for column, region in regions.items():
+            drawn[:, column] = poisson.draw_between(mean[:, column], *_whole(region), generator=generator)
+        return torch.where(known, counts.T, drawn)
+
+    def _asked(self, x: Block, known: Mask, regions: Regions) -> Iterator[tuple[Rows, Tabulated]]:
+        """The rows that know the same of the block and lack a column with a region, and the law of their log rate."""
+        if known is None or not regions:
+            return
+        _, s, share, _ = self._sums(x, known)
+        lacks = ~known[:, list(regions)]
+        alike, which = torch.cat([s[:, None], share.T, lacks], 1).unique(dim=0, return_inverse=True)
+        for i, one in enumerate(alike):
+            lacking = one[1 + self.states :].tolist()
+            here = {d: _whole(regions[d]) for d, yes in zip(regions, lacking, strict=True) if yes}
+            if here:
+                yield which == i, self._tilted(one[0], one[1 : 1 + self.states], here)
+
+    def _tilted(self, s: Number, share: PerState, regions: Mapping[int, tuple[float, float]]) -> Tabulated:
+        """The density of log rate given known columns of sum s and share (K,), times the masses of the regions."""
+        rate, r = self._law()
+        theta = self.log_theta.exp()
+
+        def masses(t: Sums) -> Sums:
+            mean = t.clamp(max=LARGEST_LOG).exp()
+            return sum((poisson.log_between(theta[d, :, None] * mean, *ends) for d, ends in regions.items()), 0 * t)
+
+        if r.isinf():
+            t = rate.log().expand(self.states, 1)
+            return Tabulated(t, 0 * t, 0 * t, torch.ones_like(t), masses(t))  # the rate is a number: one node
+        shape, inverse = r + s, (r / rate + share)[:, None]
+
+        def log_p(t: Sums) -> Sums:
+            gamma = shape * (t + inverse.log()) - inverse * t.clamp(max=LARGEST_LOG).exp() - torch.lgamma(shape)
+            return gamma + masses(t)
+
+        # The slope at rate v lies between shape - (inverse + sum theta) v and shape + sum lower - inverse v.
+        reach = theta[list(regions)].sum(0)
+        low, high = shape / (inverse[:, 0] + reach), (shape + sum(max(a, 0.0) for a, _ in regions.values()))
+        return tabulate(log_p, low.log(), (high / inverse[:, 0]).log())
 
     def _column(self, column: int) -> NegativeBinomial:
         """The law of one column alone."""
@@ -164,7 +226,7 @@ class Multinomial(Leaf):
         return self._column(column).tails(0, x)
 
     def log_mass(self, column: int, region: Region) -> PerState:
-        """Of one column alone; regions of several columns of the block are not independent given k."""
+        """Of one column alone."""
         return log_mass_by_tails(self, column, region)
 
     def sample_in(self, column: int, region: Region, state: Observed, *, generator: Generator) -> Drawn:
@@ -172,3 +234,12 @@ class Multinomial(Leaf):
 
     def mean(self) -> Moments:
         return self._law()[0] * self.log_theta.exp()
+
+
+def _whole(region: Region) -> tuple[float, float]:
+    """The first and the last whole number of the region, or its infinite ends."""
+    lower, upper = region.lower, region.upper
+    return (
+        float(math.ceil(lower)) if math.isfinite(lower) else lower,
+        float(math.floor(upper)) if math.isfinite(upper) else upper,
+    )

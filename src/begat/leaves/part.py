@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from begat.core import Batch
+from begat.core import Batch, Region, Spec
 from begat.leaves.base import Cells, Known, Leaf
+
+Evidence = Mapping[tuple[int, int], Region]
+"""Regions by the number of a part and the column within it."""
 
 
 class Part(NamedTuple):
@@ -37,15 +41,33 @@ class Part(NamedTuple):
         else:
             values[:, list(self.values)] = drawn.double()
 
-    def only(self, column: int) -> Part:
-        """The part's column alone, for placing it."""
-        return Part(self.leaf, self.values[column : column + 1], self.codes[column : column + 1])
+    def without(self, column: int, batch: Batch) -> Batch:
+        """The batch with one column of the part unknown."""
+        masks = []
+        for x, known, columns in zip(batch.x, batch.known, (self.values, self.codes), strict=True):
+            if columns:
+                known = torch.ones(x.shape, dtype=torch.bool) if known is None else known.clone()
+                known[:, columns[column]] = False
+            masks.append(known)
+        return batch.having(known=tuple(masks))
 
     def known(self, batch: Batch, column: int) -> Tensor:
         """Whether the cells of one column are known -> (n,). A column with codes is known where its code is."""
         field, index = (1, self.codes[column]) if self.codes else (0, self.values[column])
         mask = batch.known[field]
         return torch.ones(len(batch), dtype=torch.bool) if mask is None else mask[:, index]
+
+
+def assemble(spec: Spec, drawn: Iterable[tuple[Part, Any]], y: Tensor, known: Batch | None = None) -> Batch:
+    """Rows of classes y (n,) with the cells (n, D) that each part has drawn, but for those that are known."""
+    values, codes = (field.shape[0] for field in spec.fields)
+    x = (torch.zeros(len(y), values, dtype=torch.float64), torch.zeros(len(y), codes, dtype=torch.int32))
+    for part, cells in drawn:
+        part.place(cells, *x)
+    if known is None:
+        return Batch(x, (None, None), y)
+    kept = zip(known.x, known.known, x, strict=True)
+    return Batch(tuple(c if k is None else torch.where(k, c.to(d.dtype), d) for c, k, d in kept), (None, None), y)
 
 
 def _columns(batch: Batch, field: int, columns: tuple[int, ...]) -> tuple[Tensor, Tensor | None]:

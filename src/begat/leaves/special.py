@@ -19,6 +19,8 @@ Pair = tuple[Block, Block]
 
 TRIES = 100
 """How often a draw on an atom is drawn again; a remainder that has hardly any other value keeps it then."""
+LEAST_LEFT = 1e-12
+"""What the atoms leave of the remainder counts as no less."""
 
 
 class Special(Leaf):
@@ -30,7 +32,8 @@ class Special(Leaf):
 
     On a grid the remainder could fall on a number that has a code of its own. That never counts: given the atoms (the
     numbers that codes 1, 2, ... stand for, in encoded numbers), p(value | k) is renormalised without them, and draws on
-    them are drawn again.
+    them are drawn again. The remainder is fitted as if it were not truncated: with atoms its parameters are those of
+    the law before the atoms are taken out, not the maximum likelihood of what is left.
 
     codes: the categorical of the codes. remainder: any leaf of values, of the same columns and states. Both may be
     given as the description that `registry.describe` makes of them. The statistics add if the remainder's do.
@@ -108,13 +111,13 @@ class Special(Leaf):
     def log_prob(self, x: Pair, known: Known = None) -> Scores:
         codes, values, codes_known, applies = _parts(x, known)
         out = self.codes.log_prob(codes, codes_known) + self.remainder.log_prob(values, applies)
-        left = self._log_left()
+        left = self.log_left()
         return out if left is None else out - left[:, :, None] * applies.T[:, None]
 
     def joint(self, x: Pair, known: Known = None) -> Sums:
         codes, values, codes_known, applies = _parts(x, known)
         out = self.codes.joint(codes, codes_known) + self.remainder.joint(values, applies)
-        left = self._log_left()
+        left = self.log_left()
         return out if left is None else out - left.T @ applies.T.double()
 
     def sample(self, state: Observed, *, generator: Generator) -> Pair:
@@ -139,20 +142,21 @@ class Special(Leaf):
                 odd[:, d] |= values[:, d] == atom
         return odd
 
-    def _atom_mass(self, within: Region | None = None) -> Moments:
-        """sum_a p(a | k) of the remainder over each column's atoms (those in a region) -> (D, K)."""
-        mass = torch.zeros(self.columns, self.states, dtype=torch.float64)
+    def _atoms(self, within: Region | None = None) -> tuple[Moments, Moments]:
+        """sum_a p(a | k) and sum_a a p(a | k) of the remainder over each column's atoms (in a region) -> (D, K)."""
+        mass, moment = torch.zeros(2, self.columns, self.states, dtype=torch.float64)
         for i in range(max(map(len, self.atoms), default=0)):
             at = torch.tensor([a[min(i, len(a) - 1)] if a else 0.0 for a in self.atoms], dtype=torch.float64)
             counts = torch.tensor([i < len(a) for a in self.atoms])
             if within is not None:
                 counts &= (at >= within.lower) & (at <= within.upper)
-            mass += torch.where(counts[:, None], self.remainder.log_prob(at[None])[:, :, 0].exp(), 0.0)
-        return mass
+            p = torch.where(counts[:, None], self.remainder.log_prob(at[None])[:, :, 0].exp(), 0.0)
+            mass, moment = mass + p, moment + p * at[:, None]
+        return mass, moment
 
-    def _log_left(self) -> Moments | None:
+    def log_left(self) -> Moments | None:
         """log of what the atoms leave of the remainder, by which it is renormalised -> (D, K); None without atoms."""
-        return torch.log1p(-self._atom_mass().clamp(max=1 - 1e-12)) if self.atoms else None
+        return torch.log1p(-self._atoms()[0].clamp(max=1 - LEAST_LEFT)) if self.atoms else None
 
     def log_mass(self, column: int, region: Region) -> PerState:
         """log (P(an allowed code other than 0) + P(code 0) P(value in the interval), if 0 is allowed) -> (K,)."""
@@ -167,9 +171,9 @@ class Special(Leaf):
         if not allowed[0]:
             return special, torch.full_like(special, -torch.inf)
         interval = region._replace(codes=None)
-        mass, left = self.remainder.log_mass(column, interval), self._log_left()
+        mass, left = self.remainder.log_mass(column, interval), self.log_left()
         if left is not None:
-            inside = (mass.exp() - self._atom_mass(interval)[column]).clamp(min=0.0)
+            inside = (mass.exp() - self._atoms(interval)[0][column]).clamp(min=0.0)
             mass = torch.where(inside > 1e-14 * mass.exp(), inside.log(), -torch.inf) - left[column]
         return special, table[0] + mass
 
@@ -202,8 +206,15 @@ class Special(Leaf):
         return codes, values
 
     def mean(self) -> Moments:
-        """E[value | code 0, k]: the remainder's; which numbers the other codes stand for is not known here."""
-        return self.remainder.mean()
+        """E[value | code 0, k] = (E[X | k] - sum_a a p(a | k)) / (1 - sum_a p(a | k)), X the remainder, a the atoms.
+
+        Where the atoms leave nothing that can be told from rounding, E[X | k].
+        """
+        mean = self.remainder.mean()
+        if not self.atoms:
+            return mean
+        mass, moment = self._atoms()
+        return torch.where(mass < 1 - LEAST_LEFT, (mean - moment) / (1 - mass).clamp(min=LEAST_LEFT), mean)
 
 
 def _parts(x: Pair, known: Known) -> tuple[Block, Block, Mask, Bool[Tensor, "n d"]]:

@@ -1,7 +1,10 @@
 """The Gaussian on whole numbers: p(k) proportional to exp(-(k - mean)^2 / 2 deviation^2), its normaliser and draws.
 
-An exponential family with the sufficient statistics of the Gaussian, so that mean and variance of the data are its
-maximum-likelihood estimates wherever the deviation is above about 0.6 (below, they match to first order).
+An exponential family with the sufficient statistics of the Gaussian: the maximum of the likelihood matches mean and
+variance of the data. The leaf takes these for the parameters themselves. The law's own mean is off its parameter by
+4 pi variance exp(-2 pi^2 variance) |sin 2 pi mean| at most (3e-8 at a deviation of 1, 4e-3 at 0.6), and what that
+costs against the maximum of the likelihood is, at worst over all means and measured, less than 1e-8 nats a row at a
+deviation of 0.8, 2e-4 at 0.6, 0.02 at 0.5 and 0.3 at 0.22, the least that the leaf uses.
 """
 
 from __future__ import annotations
@@ -28,7 +31,8 @@ def log_cell(lower: Broadcast, upper: Broadcast) -> Common:
     log_b, log_a = torch.special.log_ndtr(b), torch.special.log_ndtr(a)
     gap = (log_a - log_b).clamp(max=0.0)
     out = log_b + torch.where(gap > -0.693, torch.log(-torch.expm1(gap)), torch.log1p(-torch.exp(gap)))
-    return torch.where(b > a, out, torch.full_like(out, -torch.inf))
+    # Farther out than 1e154 deviations both ends are -inf, and their gap is no number.
+    return torch.where((b > a) & (log_b > -torch.inf), out, -torch.inf)
 
 
 def log_sum(mean: Broadcast, deviation: Broadcast, lower: Broadcast, upper: Broadcast) -> Common:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -33,15 +32,6 @@ def log_loss(truth: np.ndarray, log_proba: np.ndarray) -> Score:
         note = f"{int(zero.sum())} of {len(p)} rows have a class of probability zero"
         return Score(math.inf, None, "nats per row", "lower", None, note)
     return mean(-p, "nats per row", "lower")
-
-
-def log_probabilities(model: Any, X: Any) -> np.ndarray:
-    """log P(y | x) -> (n, classes), nats: the model's own where it has them, for they do not underflow."""
-    if hasattr(model, "predict_log_proba"):
-        with np.errstate(divide="ignore"):
-            return np.asarray(model.predict_log_proba(X), dtype=np.float64)
-    with np.errstate(divide="ignore"):
-        return np.log(np.asarray(model.predict_proba(X), dtype=np.float64))
 
 
 def calibration_error(truth: np.ndarray, proba: np.ndarray, bins: int = BINS) -> Score:
