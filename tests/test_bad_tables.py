@@ -15,7 +15,7 @@ from begat.codecs.frame import as_frame, build, column, container, names
 from begat.codecs.infer import infer
 from begat.codecs.table import TableCodec
 from begat.errors import BegatError, DataError, EvidenceError, SchemaError
-from begat.schema import Column, Grid, Schema
+from begat.schema import Column, Grid, Schema, TextFormat
 
 R = np.random.default_rng(3)
 GOOD = pd.DataFrame(
@@ -190,6 +190,14 @@ ORDER = Column(name="x", kind="ordinal", levels=("s", "m", "l"), dtype="str")
 FLAGS = Column(name="x", kind="boolean", levels=(0, 1), dtype="int64")
 DAYS = Column(name="x", kind="datetime", grid=Grid(), tick="day", dtype="datetime64[us]")
 HOURS = Column(name="x", kind="datetime", grid=Grid(), tick="hour", dtype="datetime64[us]")
+GERMAN = Column(name="x", kind="decimal", grid=Grid(2), dtype="float64", example="64,11",
+                text=TextFormat(",", ".", missing="NA", read=True))  # fmt: skip
+PERCENT = Column(name="x", kind="count", grid=Grid(), lower=0.0, text=TextFormat(suffix=" %"))
+DOLLARS = Column(name="x", kind="integer", grid=Grid(), text=TextFormat(".", ",", "$"))
+DOTS = Column(name="x", kind="datetime", grid=Grid(), tick="minute", dtype="datetime64[us]",
+              text=TextFormat(date="%d.%m.%Y %H:%M", read=True))  # fmt: skip
+COMPACT = Column(name="x", kind="datetime", grid=Grid(), tick="day", text=TextFormat(date="%Y%m%d", read=True))
+BERLIN = Column(name="x", kind="datetime", grid=Grid(), tick="hour", dtype="datetime64[us, Europe/Berlin]")
 INF = float("inf")
 
 
@@ -208,6 +216,20 @@ INF = float("inf")
         (FLAGS, True, None, None, [1]), (FLAGS, "1", None, None, [1]), (FLAGS, 0.0, None, None, [0]),
         (DAYS, "1970-01-03", 2, 2, None), (DAYS, dt.date(1970, 1, 3), 2, 2, None), (DAYS, "1970-02", 31, 58, None),
         (DAYS, ("1970-01-02", "1970"), 1, 364, None), (HOURS, "1970-01-02", 24, 47, None),
+        (HOURS, dt.date(1970, 1, 2), 24, 47, None), (HOURS, np.datetime64("1970-01-02"), 24, 47, None),
+        (HOURS, dt.datetime(1970, 1, 2), 24, 24, None),
+        (GERMAN, "64,11", 6411, 6411, None), (GERMAN, "64.11", 6411, 6411, None),
+        (GERMAN, "1.234", 123400, 123400, None),
+        (GERMAN, ("-1.234,5", "2"), -123450, 200, None),
+        (PERCENT, "50%", 50, 50, None), (PERCENT, "50 %", 50, 50, None), (PERCENT, "50", 50, 50, None),
+        (DOLLARS, "$500", 500, 500, None), (DOLLARS, "-$1,500", -1500, -1500, None),
+        (DOLLARS, "1500", 1500, 1500, None),
+        (DOTS, "02.01.1970", 1440, 2879, None), (DOTS, "02.01.1970 00:01", 1441, 1441, None),
+        (DOTS, ("02.01.1970", "03.01.1970"), 1440, 4319, None), (DOTS, "1970-01-02", 1440, 2879, None),
+        (DOTS, "1970-01-02T00:01Z", 1441, 1441, None), (COMPACT, "19700103", 2, 2, None),
+        (COMPACT, "1970", 0, 364, None),
+        (BERLIN, "1970-01-02", 24, 47, None), (BERLIN, "2024-07-01", (19905 * 24) - 1, 19906 * 24 - 2, None),
+        (BERLIN, dt.datetime(2024, 7, 1, 12, tzinfo=dt.UTC), 19905 * 24 + 13, 19905 * 24 + 13, None),
         (HOURS, np.datetime64("1970-01-01T05"), 5, 5, None), (HOURS, ("1970-01-01 03:30", None), 4, INF, None),
     ],
 )  # fmt: skip
@@ -222,16 +244,24 @@ def test_evidence_in_encoded_units(made: Column, evidence: object, lower, upper,
 @pytest.mark.parametrize(
     ("made", "evidence", "part"),
     [
-        (SPECIAL, 91, "outside its bounds"), (SPECIAL, 4.5, "no point of its grid"), (SPECIAL, [], "empty set"),
-        (SPECIAL, {1, 5}, "leave gaps"), (SPECIAL, (20, 10), "is empty"), (SPECIAL, (4.2, 4.8), "no point of its grid"),
+        (SPECIAL, 91, "is a whole number from 0 to 90, not 91"),
+        (SPECIAL, 4.5, "is a whole number from 0 to 90, not 4.5"), (SPECIAL, [], "empty set"),
+        (SPECIAL, {1, 5}, "leave gaps"), (SPECIAL, (20, 10), "is empty"), (SPECIAL, (4.2, 4.8), "not from 4.2 to 4.8"),
         (SPECIAL, "forty", "is no number"), (SPECIAL, (1, 2, 3), "a range is (low, high)"),
         (SPECIAL, (None, None, 1), "range"),
-        (SPECIAL, (100, 200), "outside its bounds"), (SPECIAL, slice(0, 9, 2), "no step"), (SPECIAL, INF, "outside"),
-        (DENSE, -1, "outside its bounds"), (DENSE, None, "no missing values"),
+        (SPECIAL, (100, 200), "not from 100 to 200"), (SPECIAL, slice(0, 9, 2), "no step"), (SPECIAL, INF, "not inf"),
+        (DENSE, -1, "is a number from 0 up, not -1"), (CENTS, 0.01, "in steps of 0.05, not 0.01"),
+        (DENSE, None, "no missing values"),
         (DENSE, (0, float("nan")), "end of a range"),
         (WORDS, "d", "no level 'd'"), (WORDS, slice("a", "b"), "no order"), (WORDS, set(), "empty set"),
         (ORDER, ("l", "s"), "is empty"), (ORDER, None, "no missing values"), (FLAGS, 2, "no level 2"),
-        (DAYS, 17, "holds dates"), (DAYS, "tomorrow", "holds dates"), (DAYS, "1970-01-01T12:00", "no point"),
+        (DAYS, 17, "holds dates"), (DAYS, "tomorrow", "holds dates"),
+        (DAYS, "1970-01-01T12:00", "is a date to the day, not '1970-01-01T12:00'"),
+        (GERMAN, "forty", "is no number such as '64,11'"), (GERMAN, "1,2,3", "is no number"),
+        (GERMAN, "NA", "no missing"),
+        (DOTS, "2024/03/01", "write '2024-03-31' or '31.03.2024 00:00'"), (DOTS, "31.02.2024", "holds dates"),
+        (DOTS, "03-04-20", "holds dates"), (HOURS, "1970-01-01 03:59", "is a date to the hour, not"),
+        (DOTS, "NaT", "no missing values"), (DAYS, "2024-13", "holds dates"),
         (Column(name="x", kind="text"), "a", "no model scores"), (DENSE, {"a": 1}, "is no number"),
     ],
 )  # fmt: skip

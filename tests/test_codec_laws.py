@@ -16,9 +16,11 @@ from hypothesis import given, settings
 from begat.codecs import frame
 from begat.codecs.column import decode_column, encode_column
 from begat.codecs.dates import DATES, read_dates, spell_dates
+from begat.codecs.identifier import make
 from begat.codecs.infer import infer
 from begat.codecs.spelling import parse, spell
 from begat.codecs.table import TableCodec
+from begat.errors import DataError
 from begat.schema import Column, Grid, Schema, TextFormat
 
 PANDAS, POLARS, ARRAYS = pandas_table(), polars_table(), arrays()
@@ -178,6 +180,42 @@ def test_missing_where_it_never_was_is_unknown(name: str) -> None:
     assert made.known_values is not None or made.known_codes is not None
 
 
+# undeclared levels ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("missing", ["outcome", "unknown"])
+@pytest.mark.parametrize(
+    ("name", "strange"),
+    [("words", "violet"), ("words missing", "violet"), ("category", "hi!"), ("ordered", "xl"), ("0 and 1 missing", 7),
+     ("integer category", 99), ("bool", 2), ("mixed", 2.75), ("zip", "99999")],
+)  # fmt: skip
+def test_an_undeclared_level_can_be_unknown(name: str, strange: object, missing: str) -> None:
+    codec = codec_of(PANDAS[[name]])
+    X = pd.DataFrame({name: PANDAS[name].astype(object).mask(np.arange(ROWS) % 9 == 3, strange)})
+    with pytest.raises(DataError, match=r"not declared.*; fit with unseen='unknown' to integrate such cells out, or"):
+        codec.encode(X, missing=missing)
+    places = np.arange(ROWS) % 9 == 3
+    with pytest.warns(UserWarning, match=f"^{places.sum()} cells .*{name}: {strange!r}") as caught:
+        made = codec.encode(X, missing=missing, unseen="unknown").batch
+    assert len(caught) == 1 and made.known[1] is not None and not made.known[1][places].any()
+    assert (made.x[1][places] == 0).all()
+    kept = codec.encode(PANDAS[[name]], missing=missing).batch
+    known = torch.ones_like(made.known[1]) if kept.known[1] is None else kept.known[1]
+    assert torch.equal(made.known[1][~places], known[~places]) and torch.equal(made.x[1][~places], kept.x[1][~places])
+
+
+def test_a_warning_names_three_undeclared_levels_and_other_cells_stay_errors() -> None:
+    codec = codec_of(PANDAS[["words", "zip", "age"]])
+    X = PANDAS[["words", "zip", "age"]].assign(words=[f"w{i}" for i in range(ROWS)])
+    with pytest.warns(UserWarning, match=r"400 cells .*\(words: 'w0', words: 'w1', words: 'w2', \.\.\.\)"):
+        codec.encode(X, unseen="unknown")
+    with pytest.raises(DataError, match="expected numbers"):
+        codec.encode(PANDAS[["words", "zip"]].assign(age="old"), unseen="unknown")
+    with pytest.raises(DataError, match="expected 'error' or 'unknown'"):
+        codec.encode(X, unseen="ignore")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        codec.encode(PANDAS[["words", "zip", "age"]], unseen="unknown")
+
+
 # what is allowed --------------------------------------------------------------------------------------------------
 GRIDS = [Grid(), Grid(2), Grid(0, 100, 50), Grid(2, 25, 5), Grid(0, 3, 2**60), Grid(9), Grid(1, 7, -3)]
 
@@ -289,6 +327,22 @@ def test_identifiers_are_made_anew_in_their_pattern(name: str) -> None:
         assert not set(first["id"]) & set(X["id"])
         if name != "running":
             assert infer(first).columns[0].kind == "identifier" and first["id"].str.len().eq(len(X["id"][0])).all()
+
+
+@pytest.mark.parametrize("pattern", ["{00501..99950}", "A-{097..098}", "{7..9}-{8..9}"])
+def test_identifiers_keep_the_width_of_leading_zeros(pattern: str) -> None:
+    made = make(pattern, 990)
+    assert len(set(made)) == 990
+    if "{0" in pattern:
+        assert {len(v) for v in made} == {5}
+    seen = {f"{v:05d}" for v in range(501, 99_951)}
+    assert pattern[1] != "0" or (made[48:51] == ["99999", "00000", "00001"] and not set(made[:550]) & seen)
+    assert make(pattern, 90, start=900) == made[900:]
+
+
+def test_identifiers_grow_when_their_width_is_used_up() -> None:
+    made = make("{00..98}", 250)
+    assert len(set(made)) == 250 and made[:2] == ["99", "00"] and made[100] == "99-2"
 
 
 def test_free_text_is_set_aside() -> None:

@@ -10,6 +10,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from begat.codecs.column import encode_column
+from begat.codecs.describe import surprising
 from begat.codecs.facts import Facts
 from begat.codecs.frame import cells
 from begat.codecs.infer import infer
@@ -127,7 +129,42 @@ def test_special_codes_are_what_repeats_beyond_the_rest(values: np.ndarray, atom
     made = column(values)
     assert made.atoms == atoms
     if atoms and len(atoms) < 3:
-        assert f"{atoms[-1]:g} repeats {(values == atoms[-1]).sum()} times" in made.why
+        rows = (values == atoms[-1]).sum()
+        assert f"{atoms[-1]:g} repeats {rows} times" in made.why or f"something else: {rows} rows" in made.why
+
+
+SMALL = R.normal(140, 15, 180).round()
+
+
+@pytest.mark.parametrize(
+    ("values", "atoms", "said"),
+    [
+        (
+            np.where(np.arange(180) % 23 == 0, -999, SMALL),
+            (-999.0,),
+            "-999 looks like a code for something else: 8 rows",
+        ),
+        (
+            np.where(np.arange(180) % 90 == 0, 9999, SMALL),
+            (9999.0,),
+            "9999 looks like a code for something else: 2 rows",
+        ),
+        (np.append(SMALL, [-9, -9, -99, -99]), (-99.0, -9.0), "-99 looks like a code"),
+        (np.append(R.integers(0, 4, 60), [9, 9]), (9.0,), "the rest is 0 to 3"),
+        (np.append(R.random(60), [-99, -99.0]), (-99.0,), "-99 looks like a code"),
+        (np.append(R.integers(2, 4, 60), [-1, -1]).astype("int8"), (-1.0,), "-1 looks like a code"),
+        (np.append(SMALL, -999), (), ""),
+        (np.append(SMALL, [-998, -998]), (), ""),
+        (np.append(np.arange(0, 101), [-99, -99]), (), ""),
+        (R.choice([-1, 1], 60), (), ""),
+        (R.choice([-1, 0, 1], 60), (), ""),
+        (R.choice([9, 99], 60), (), ""),
+        (R.integers(0, 10, 60), (), ""),
+    ],
+)
+def test_a_conventional_sentinel_far_from_the_rest_is_a_special_code(values, atoms: tuple, said: str) -> None:
+    made = column(values)
+    assert made.atoms == atoms and said in made.why and (bool(atoms) or "code for" not in made.why)
 
 
 def test_counts_have_a_bound_and_others_none() -> None:
@@ -146,7 +183,7 @@ def test_counts_have_a_bound_and_others_none() -> None:
         (german(R.lognormal(7, 1, N)), "decimal", "read as numbers"),
         ([f"{v} %" for v in R.integers(0, 99, N)], "count", "%' read as numbers"),
         (["?" if v == 0 else str(v) for v in R.integers(0, 30, N)], "count", "'?' stands for missing"),
-        (R.choice(["-999", "7", "12", "1000"], N), "integer", "text read as numbers"),
+        (R.choice(["-999", "7", "12", "1000"], N), "integer", "-999 looks like a code"),
         (R.choice(["Yes", "No", "N/A"], N), "boolean", "'N/A' stands for missing"),
         (R.choice(["+", "-"], N), "category", "2 levels"),
         (R.choice(["00123", "12345"], N), "category", "2 levels"),
@@ -165,9 +202,73 @@ def test_text_is_read_as_what_it_spells(words, kind: str, said: str) -> None:
 
 
 def test_missing_is_counted_however_it_is_spelled() -> None:
-    for gone in (None, "?", "NA", " n/a ", "", "NULL", "-"):
+    for gone in (None, "?", "NA", " n/a ", "", "NULL", "nan"):
         made = column(pd.Series(["a", "b", gone, "a"] * 20, dtype=object))
         assert made.missing and made.missing_share == 0.25 and made.levels == ("a", "b")
+
+
+VALUES = {
+    "whole": ("1", "2"), "German": ("1.234,5", "2,5"), "percent": ("5 %", "7 %"), "codes": ("00123", "04711"),
+    "long": ("4929123412341234", "1"), "days": ("2024-03-01", "2024-03-02"), "two formats": ("2024-03-01", "1.3.2024"),
+    "times": ("01.03.2024 12:30", "02.03.2024 12:30"), "booleans": ("Yes", "No"), "capitals": ("TRUE", "FALSE"),
+}  # fmt: skip
+LEVELS = {
+    "pain": ("mild", "severe"), "signs": ("+", "++"), "ranges": ("10-19", "20-29"), "limits": ("<5", "7"),
+    "one answer": ("Yes", "Maybe"), "versions": ("1.2.3", "1.2.4"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("gap", ["none", "None", " NONE ", "-", "--", ".", "..."])
+@pytest.mark.parametrize(
+    ("words", "gone"), [(w, True) for w in VALUES.values()] + [(w, False) for w in LEVELS.values()]
+)
+def test_none_and_dashes_are_missing_among_values_and_levels_among_words(words, gone: bool, gap: str) -> None:
+    X = pd.DataFrame({"x": [*words, gap, words[0]] * 20})
+    made = infer(X)["x"]
+    assert made.missing == gone and (gap in (made.levels or ())) != gone
+    for rows in (X, X.iloc[2:3]):  # a cell means the same alone
+        codes = encode_column(made, rows["x"]).codes
+        assert codes is not None and (codes[2 if len(rows) > 1 else 0] == made.codes - 1) == (
+            gone or made.levels[-1] == gap
+        )
+
+
+def test_a_column_of_none_alone_is_missing() -> None:
+    assert column(pd.Series(["none"] * 9)).levels == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([str(v) for v in np.arange(90) % 36] + ["<5"] * 10, "36 numbers and 1 word ('<5')"),
+        ([f"{v:.3f}" for v in np.arange(98)] + ["<5", "n/d"], "98 numbers and 2 words ('<5', 'n/d')"),
+        ([f"2024-03-{1 + i % 30:02d}" for i in range(80)] + ["01.03.2024"] * 20, "80 of 100 are dates like 2024-03-01"),
+        (list(pd.date_range("2020", periods=80).astype(str)) + [f"{i}.3.2024" for i in range(1, 21)], "80 of 100 are"),
+        (["00501", "10001"] * 20, "leading zeros"),
+        (["1.5", "1,5", "2"] * 20, "not all spelled alike"),
+        (["4929123412341234", "4929123412341235"] * 50, "more than 15 digits"),
+        (["web", "Web", "mail"] * 20, "'web' and 'Web' are kept apart"),
+        (["web", "web ", "WEB", "mail"] * 20, "are kept apart, and 1 more such"),
+    ],
+)
+def test_what_keeps_text_from_being_numbers_or_dates_is_said(words: list[str], said: str) -> None:
+    made = column(pd.Series(words))
+    assert made.kind in ("category", "text") and said in made.why and surprising(made)
+    assert said not in column(pd.Series(words), kinds={"x": "category"}).why or "kept apart" in said
+
+
+@pytest.mark.parametrize("values", [["1", "2", "7"] * 9, ["2.5", "1.25"] * 9, ["a", "b"] * 9, ["2024-03-01"] * 9])
+def test_what_is_plain_needs_no_remark(values: list[str]) -> None:
+    made = column(pd.Series(values))
+    assert not surprising(made) and "; " not in made.why and "text read" not in made.why
+
+
+@pytest.mark.parametrize("different", [97, 100])
+def test_zip_codes_are_levels_unless_all_differ(different: int) -> None:
+    made = column(
+        pd.Series([f"{v:05d}" for v in R.choice(99_999, different, replace=False)] + ["00501"] * (100 - different))
+    )
+    assert made.kind == ("identifier" if different == 100 else "category")
 
 
 # dates ------------------------------------------------------------------------------------------------------------

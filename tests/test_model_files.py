@@ -9,12 +9,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from test_naive_bayes import table
 
 import begat
 from begat import recipe
 from begat.errors import BegatError, FileError
+from begat.estimators.store import peek
 
 ODD = [None, True, -1, 0, 3, 2**40, 10**15, 1.5, -1e300, "", "x", "inf", "Gaussian", [], [1], [-1], {}, {"x": 1}, [[]]]
 MUTATIONS = 1500
@@ -130,3 +132,40 @@ def test_a_model_of_another_family_or_format(files, tmp_path):
         closed(tmp_path / "m.safetensors", outer, {**header, **change}, body)
         with pytest.raises(FileError, match=message):
             begat.load(tmp_path / "m.safetensors")
+
+
+def test_a_file_says_what_it_holds_of_the_rows(tmp_path):
+    """Levels of fewer than 5 rows, by name up to five; points, extremes, edges, codes by column; loaded files too."""
+    rng = np.random.default_rng(0)
+    n = 400
+    town = np.array(["Bern", "Chur"] * (n // 2), dtype=object)
+    town[:8] = ["A", "B", "B", "C", "C", "C", "D", "E"]
+    town[8:12], town[12:18] = "F", "G"  # four rows, and six, which are not few
+    town[-1] = None
+    frame = pd.DataFrame(
+        {
+            "town": town,
+            "x": rng.normal(size=n),
+            "z": rng.normal(size=n),
+            "gain": np.where(rng.random(n) < 0.7, 0.0, rng.lognormal(3, 1, n)),
+            "kind": np.where(np.arange(n) < 3, "rare", "usual"),
+        }
+    )
+    model = begat.NaiveBayes(leaves={"x": "kde", "z": "histogram"}).fit(frame, "kind")
+    model.save(tmp_path / "m.safetensors")
+    back = begat.load(tmp_path / "m.safetensors")
+    back.save(tmp_path / "again.safetensors")
+    for path in ("m", "again"):
+        held = peek(tmp_path / f"{path}.safetensors")["rows"]
+        assert held["rare"] == {
+            "kind": {"count": 1, "names": ["rare"]},
+            "town": {"count": 6, "names": ["A", "B", "C", "D", "E"]},
+        }
+        assert held["points"] == ["x"] and "z" in held["edges"] and held["codes"] == ["gain"]
+        assert set(held["extremes"]) >= {"x", "z"} and held["number"] == n
+    shown = subprocess.run(
+        [sys.executable, "-m", "begat.cli.main", "info", str(tmp_path / "m.safetensors")],
+        capture_output=True,
+        text=True,
+    )
+    assert "levels of fewer than 5 rows: 1 of kind (rare), 6 of town (A, B, C, D, E)" in shown.stdout, shown

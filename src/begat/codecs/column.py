@@ -17,9 +17,7 @@ from begat.errors import DataError, SchemaError, did_you_mean
 from begat.schema import Column, Grid, TextFormat
 
 
-def encode_column(
-    column: Column, values: Any, missing: Missing = "outcome", unseen: Unseen = "error"
-) -> Encoding:
+def encode_column(column: Column, values: Any, missing: Missing = "outcome", unseen: Unseen = "error") -> Encoding:
     """The cells (n,) of a column in any container as values and codes.
 
     A missing cell is the last code where the column has missing values and `missing` is "outcome"; otherwise it is
@@ -34,6 +32,35 @@ def encode_column(
         return encode_levels(column, found, missing, unseen)
     numbers, absent = _ticks(column, found) if column.kind == "datetime" else _numbers(column, found)
     return _encode_numbers(column, numbers, absent, missing)
+
+
+def allowed(column: Column) -> str:
+    """What a column of numbers or dates may hold, in words: "a whole number from 0 up"."""
+    grid = column.grid
+    if column.tick is not None:
+        what = f"a date to the {column.tick}"
+    elif grid is None:
+        what = "a number"
+    elif grid.multiple > 1:
+        scale = 10**grid.decimals
+        what = f"a number in steps of {grid.multiple / scale:.15g}" + f" from {grid.offset / scale:.15g}" * bool(
+            grid.offset
+        )
+    elif grid.decimals:
+        what = f"a number with at most {grid.decimals} decimal{'s' * (grid.decimals > 1)}"
+    else:
+        what = "a whole number"
+    low, high = (None if end is None else _end(column, end) for end in (column.lower, column.upper))
+    if low is None:
+        return what if high is None else f"{what} up to {high}"
+    return f"{what} from {low} up" if high is None else f"{what} from {low} to {high}"
+
+
+def _end(column: Column, end: float) -> str:
+    """A stated bound as people write it."""
+    if column.tick in UNITS:
+        return str(np.datetime64(int(end), UNITS[column.tick]))  # type: ignore[call-overload]
+    return f"{end:.15g}"
 
 
 # numbers and dates ------------------------------------------------------------------------------------------------

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import datetime
 import math
+import re
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from begat.codecs.column import encode_column
-from begat.codecs.dates import UNITS, to_ticks
+from begat.codecs.cells import Cells
+from begat.codecs.column import allowed, encode_column
+from begat.codecs.dates import from_ticks, read_dates, spell_dates, to_ticks
 from begat.codecs.grid import to_grid
+from begat.codecs.spelling import number_of
 from begat.core import Region
 from begat.errors import DataError, EvidenceError, did_you_mean
-from begat.schema import Column
+from begat.schema import Column, TextFormat
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ISO = re.compile(r"\d{4}(?:-\d\d(?:-\d\d(?:[T ]\d\d(?::\d\d(?::\d\d(?:\.\d{1,9})?)?)?)?)?)?", re.ASCII)
+"""A date, or the beginning of one, as ISO 8601 writes it."""
 
 
 def region(column: Column, evidence: Any) -> Region:
     """The region of a column that evidence means, in encoded units.
 
     evidence: a value; a list or set of values; a range (low, high) or slice with None for an open end, both ends
-    included (of unordered levels a tuple is a set). Dates are dates or their text; "2024-03" is the whole month.
+    included (of unordered levels a tuple is a set). Text is read in the column's own spelling ("64,11", "50 %",
+    "31.03.2024") or in the plain one; a date without a time is the whole day, and "2024-03" the whole month.
     None or NaN is the event that the value is missing. EvidenceError if no value of the column is meant: an
     undeclared level, an empty set or range, a number off the grid or outside the bounds.
     """
@@ -87,7 +98,7 @@ def _points(column: Column, chosen: list[Any]) -> Region:
     codes: set[int] = set()
     spans: list[tuple[float, float]] = []
     for value in chosen:
-        if _absent(value):
+        if _absent(value) or (column.text is not None and column.text.missing and value == column.text.missing):
             if not column.missing:
                 raise EvidenceError(f"column {column.name!r} has no missing values; give a number or a range")
             codes.add(column.codes - 1)
@@ -140,42 +151,90 @@ def _span(column: Column, value: Any) -> tuple[float, float]:
     try:
         if isinstance(value, (bytes, complex)):
             raise TypeError
-        number = float(value)
+        number = number_of(value, column.text or TextFormat()) if isinstance(value, str) else float(value)
+        if math.isnan(number):
+            raise ValueError
     except (TypeError, ValueError):
-        raise EvidenceError(f"column {column.name!r} is {column.kind}: {value!r} is no number") from None
+        like = f" such as {column.example!r}" if column.text is not None and column.example else ""
+        raise EvidenceError(f"column {column.name!r} is {column.kind}: {value!r} is no number{like}") from None
     return number, number
 
 
 def _dates(column: Column, value: Any) -> tuple[float, float]:
-    import pandas as pd
-
     if isinstance(value, (int, float, bool)):
         raise EvidenceError(f"column {column.name!r} holds dates: {value!r} is none; give one as '2024-03-31'")
-    unit = UNITS[column.tick or "day"]
+    tick, zone = column.tick or "day", Cells(column.dtype, np.zeros(0, dtype="datetime64[us]")).zone
     try:
-        if isinstance(value, str):
-            coarse = np.datetime64(value.strip().replace(" ", "T"))
-            first, last = coarse.astype(f"datetime64[{unit}]"), (coarse + 1).astype(f"datetime64[{unit}]")
-            low, high = float(first.astype(np.int64)), float(last.astype(np.int64) - 1)
-            # Text finer than the tick means a moment between two of its points, or one of them.
-            return (low, high) if high >= low else (low, low) if first == coarse else (low + 0.5, low + 0.5)
-        moment = pd.Timestamp(value)
+        meant = _meant(column, value)
+        if isinstance(meant, np.datetime64):
+            return _ticks_of(meant, meant + 1, tick, zone)
+        moment = meant if meant.tzinfo is not None or zone is None else meant.tz_localize(zone)
     except (ValueError, TypeError, OverflowError):
-        raise EvidenceError(f"column {column.name!r} holds dates: {value!r} is none; write '2024-03-31'") from None
-    utc = moment.tz_convert("UTC").tz_localize(None) if moment.tzinfo else moment
-    found = np.array([utc.to_datetime64()])
-    zone = str(moment.tzinfo) if moment.tzinfo else None
-    tick = float(to_ticks(found, column.tick or "day", zone)[0])
-    return (tick, tick) if found.astype(f"datetime64[{unit}]")[0] == found[0] else (tick + 0.5, tick + 0.5)
+        form = column.text.date if column.text is not None else ""
+        own = (
+            f" or {spell_dates(np.array(['2024-03-31'], 'M8[us]'), form)[0]!r}" if form not in ("", "%Y-%m-%d") else ""
+        )
+        raise EvidenceError(f"column {column.name!r} holds dates: {value!r} is none; write '2024-03-31'{own}") from None
+    zone = zone or (None if moment.tzinfo is None else str(moment.tzinfo))
+    utc = (moment if moment.tzinfo is None else moment.tz_convert("UTC").tz_localize(None)).to_datetime64()
+    low = _ceiling(utc, tick, zone)
+    exact = from_ticks(np.array([low]), tick, np.datetime_data(utc.dtype)[0], zone)[0] == utc
+    return (low, low) if exact else (low - 0.5, low - 0.5)
+
+
+def _meant(column: Column, value: Any) -> np.datetime64 | pd.Timestamp:
+    """A date as its whole unit on the column's own clock (a day, a month, a minute), or as a moment."""
+    import pandas as pd
+
+    if isinstance(value, np.datetime64) and np.datetime_data(value.dtype)[0] in ("Y", "M", "W", "D"):
+        return value
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        return np.datetime64(value)
+    if not isinstance(value, str):
+        return pd.Timestamp(value)
+    word = value.strip()
+    if ISO.fullmatch(word):
+        return np.datetime64(word.replace(" ", "T"))
+    form = column.text.date if column.text is not None else ""
+    clock = re.search(r"[T ]%-?[HI]:", form)
+    for shape in (form, form[: clock.start()] if clock else ""):
+        found = read_dates([word], shape)[0] if shape else np.datetime64("NaT")
+        if not np.isnat(found):
+            if "%z" in shape:
+                return pd.Timestamp(found, tz="UTC")
+            unit = "us" if "f" in shape else "s" if "%S" in shape else "m" if "%M" in shape else "D"
+            return found.astype(f"datetime64[{unit}]") if unit != "us" else found
+    if re.fullmatch(rf"{ISO.pattern} ?(Z|[+-]\d\d:?\d\d)", word):
+        return pd.Timestamp(word)
+    raise ValueError(word)
+
+
+def _ticks_of(first: np.datetime64, after: np.datetime64, tick: str, zone: str | None) -> tuple[float, float]:
+    """The ticks from one moment of the column's clock to before another; between two ticks where there are none."""
+    import pandas as pd
+
+    unit = "ns" if np.datetime_data(first.dtype)[0] == "ns" else "us"
+    ends = [moment.astype(f"datetime64[{unit}]") for moment in (first, after)]
+    if zone:
+        here = pd.DatetimeIndex(ends).tz_localize(zone, ambiguous=np.ones(2, bool), nonexistent="shift_forward")
+        ends = list(here.tz_convert("UTC").tz_localize(None).to_numpy())
+    low, high = (_ceiling(moment, tick, zone) for moment in ends)
+    return (low, high - 1) if low < high else (low - 0.5, low - 0.5)
+
+
+def _ceiling(moment: np.datetime64, tick: str, zone: str | None) -> float:
+    """The first tick that is not before a moment of UTC."""
+    found = to_ticks(np.array([moment]), tick, zone)
+    return float(found[0] + (from_ticks(found, tick, np.datetime_data(moment.dtype)[0], zone)[0] < moment))
 
 
 def _encoded(column: Column, low: float, high: float, said: Any) -> tuple[float, float]:
     """An interval of numbers in encoded units, within the stated bounds."""
     least, most = column.limits
-    bounds = f"({column.lower}, {column.upper})"
-    outside = EvidenceError(f"column {column.name!r}: {said!r} lies outside its bounds {bounds}")
+    what = f"from {said[0]} to {said[1]}" if isinstance(said, tuple) else repr(said)
+    wrong = EvidenceError(f"column {column.name!r} is {allowed(column)}, not {what}")
     if math.isnan(low) or math.isnan(high) or low == math.inf or high == -math.inf:
-        raise outside
+        raise wrong
     if column.grid is not None:
         ends = []
         for end, rounded in ((low, math.ceil), (high, math.floor)):
@@ -186,9 +245,7 @@ def _encoded(column: Column, low: float, high: float, said: Any) -> tuple[float,
             exact = (end * 10.0**column.grid.decimals - column.grid.offset) / column.grid.multiple
             ends.append(float(k[0]) if on[0] else float(rounded(exact)))
         low, high = ends
-        if low > high:
-            raise EvidenceError(f"column {column.name!r}: no point of its grid {column.grid} is {said!r}")
     low, high = max(low, least), min(high, most)
     if low > high:
-        raise outside
+        raise wrong
     return low, high

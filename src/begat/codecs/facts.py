@@ -282,7 +282,7 @@ class Facts:
 
     @cached_property
     def _sentinels(self) -> np.ndarray:
-        """Places in `seen` of conventional sentinels, seen twice, further from all other numbers than those lie apart."""
+        """Places in `seen` of conventional sentinels that occur twice, further from the rest than the rest is wide."""
         values, counts = self.seen[0].astype(np.float64), self.seen[1]
         conventional = np.isin(values, SENTINELS)
         rest = values[~conventional]

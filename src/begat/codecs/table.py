@@ -76,9 +76,9 @@ class TableCodec:
         error, or a cell that is not known; one UserWarning then names up to three and counts the cells.
         DataError names what is wrong: a column that is missing, a cell of the wrong type, an undeclared level.
         """
-        for name, said, known in (("missing", missing, get_args(Missing)), ("unseen", unseen, get_args(Unseen))):
-            if said not in known:
-                raise DataError(f"{name} is {said!r}; expected {known[0]!r} or {known[1]!r}")
+        for name, said, of in (("missing", missing, get_args(Missing)), ("unseen", unseen, get_args(Unseen))):
+            if said not in of:
+                raise DataError(f"{name} is {said!r}; expected {of[0]!r} or {of[1]!r}")
         X = frame.as_frame(X)
         places = self._places(X)
         plain = self._plain(X, places)

@@ -22,6 +22,7 @@ from begat.errors import DataError, EvidenceError, NotOffered
 from begat.estimators import saved, store
 from begat.estimators.border import Border
 from begat.estimators.fill import fill
+from begat.estimators.rows import assemble
 from begat.estimators.target import Role
 from begat.random import Seed, generator
 from begat.schema import Column, Schema
@@ -108,7 +109,7 @@ class Generative(BaseEstimator):
 
         The log-prior for a row that is impossible under every class, as in `predict_proba`.
         """
-        return self._log_posterior(self._encode(X, ignore_target=True).batch).T.numpy()
+        return self._posterior(X).T.numpy()
 
     @offered("classification")
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -117,7 +118,15 @@ class Generative(BaseEstimator):
         A row that is impossible under every class (outside the stated bounds of its columns, say) says nothing of its
         class: it has the prior P(y), and `log_prob` tells such rows by their -inf.
         """
-        return self._log_posterior(self._encode(X, ignore_target=True).batch).exp_().T.numpy()
+        return self._posterior(X).exp_().T.numpy()
+
+    def _posterior(self, X: Any) -> Tensor:
+        """log P(y | x) of the rows of a table -> (K, n); the prior for rows off a grid or outside the stated bounds."""
+        encoded = self._encode(X, ignore_target=True)
+        log_p = self._log_posterior(encoded.batch)
+        if encoded.possible is None:
+            return log_p
+        return torch.where(encoded.possible, log_p, self._log_posterior(assemble(self.border_.model, 1)))
 
     # scores -------------------------------------------------------------------------------------------------------
     def log_prob(self, X: Any, y: Any = None) -> np.ndarray:

@@ -334,7 +334,7 @@ class NaiveBayes(Generative):
     @offered("classification", "regression")
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class argmax_y P(y | x) (maximum a posteriori), or E[y | x] of a numeric target -> (n,)."""
-        log_p = self._log_posterior(self._encode(X, ignore_target=True).batch)
+        log_p = self._posterior(X)
         if self.role_ == "classification":
             return self.classes_[log_p.argmax(0).numpy()]
         return (log_p.exp_().T @ self._expected()).numpy()
@@ -349,7 +349,7 @@ class NaiveBayes(Generative):
         else:
             share = leaf.codes.table(d).exp()[: 1 + len(column.atoms)]
             atoms = torch.from_numpy(column.encoded(np.array(column.atoms)))[:, None].expand(-1, share.shape[1])
-            mean = (share * torch.cat([leaf.remainder.mean()[d][None], atoms])).sum(0) / share.sum(0)
+            mean = (share * torch.cat([leaf.mean()[d][None], atoms])).sum(0) / share.sum(0)
         return torch.from_numpy(column.decoded(mean.numpy()))
 
     @offered("classification")

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from begat.codecs import frame
-from begat.codecs.column import encode_column
+from begat.codecs.cells import cells
+from begat.codecs.column import allowed, encode_column
 from begat.codecs.table import Encoded, TableCodec
 from begat.core import Batch
 from begat.errors import EvidenceError
@@ -61,7 +62,13 @@ def partial(codec: TableCodec, X: Any) -> Batch:
     encoded = part.encode(X, missing="unknown")
     if encoded.possible is not None and not encoded.possible.all():
         row = int((~encoded.possible).nonzero()[0, 0])
-        raise EvidenceError(
-            f"row {row} holds a number outside its column's bounds or off its grid; it has no probability"
-        )
+        at = {name: i for i, name in enumerate(frame.names(X))}
+        for column in (slot.column for slot in part.slots):
+            found = cells(frame.column(X, at[column.name]), column.name).take(slice(row, row + 1))
+            fits = encode_column(column, found, "unknown").possible
+            if fits is not None and not fits.all():
+                value = found.objects()[0]
+                raise EvidenceError(
+                    f"column {column.name!r} is {allowed(column)}, not {value} (row {row}); it has no probability"
+                )
     return assemble(codec, frame.length(X), (part, encoded.batch))

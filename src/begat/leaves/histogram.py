@@ -176,7 +176,7 @@ class Histogram(Leaf):
         exists.scatter_(1, used[:, None] + 1, (self.ends[1] > high)[:, None])
         exists = exists[:, :, None]
         width = torch.nn.functional.pad(self.edges.diff(dim=1), (1, 1), value=1.0)
-        single = (width == 1.0) if self.grid else (place == 0) | (place == used[:, None] + 1)
+        single = (place == 0) | (place == used[:, None] + 1) | ((width == 1.0) & self.grid)
         pseudo = max(self.alpha, 1e-10) * torch.where(single, 1.0, WIDE)[:, :, None]
         pooled = (counts.sum(2, keepdim=True) + pseudo) * exists
         pooled = pooled / pooled.sum(1, keepdim=True)
