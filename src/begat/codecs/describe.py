@@ -74,7 +74,9 @@ def _codes(made: Column, facts: Facts) -> list[str]:
         if apart is None:
             notes.append(f"the value {atom:g} repeats {repeats} times")
         else:
-            notes.append(f"{atom:g} looks like a code for something else: {repeats} rows, the rest is {apart}")
+            notes.append(
+                f"{atom:g} looks like a code for something else: {repeats} rows, the rest is {apart[0]:g} to {apart[1]:g}"
+            )
     if len(made.atoms) > NAMED:
         notes.append(f"{len(made.atoms)} such values in all")
     return notes

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from begat.codecs.atoms import FEW_POINTS, MOST_ATOMS, least, off_grid, on_grid, sentinels
 from begat.codecs.cells import Cells
 from begat.codecs.dates import date_format
 from begat.codecs.grid import EXACT, SHOWN, common_step, decimals_of, from_grid, to_grid
@@ -17,20 +18,6 @@ from begat.schema import Column, Grid, Scalar, TextFormat
 
 SAMPLE = 10_000
 """Rows that decide; what they suggest is then verified on all rows."""
-FEW_POINTS = 600
-"""A grid with at most this many points between its ends needs no special codes: each point has its own mass."""
-MOST_ATOMS = 16
-"""Special codes that repetition alone can make; more such values are the habit of rounding."""
-FEW_VALUES = 100
-"""Numbers off every grid that have at most so many values, each seen ten times on average, are all special codes."""
-REPEATED = 0.005
-"""The least share of the rows that makes a value a special code."""
-REPEATED_AT_ENDS = 0.001
-"""The same for the smallest and the largest value of a grid."""
-BEYOND = 3
-"""Off a grid, a special code occurs at least so many times as often as the most frequent other number."""
-SENTINELS = np.array([-1.0, *(sign * (10.0**digits - 1) for digits in range(1, 16) for sign in (1, -1))])
-"""Numbers by which people write that there is none: -1, 9, 99, -999 and so on."""
 COARSE = 4
 """Numbers of at most this many decimals are always a grid."""
 FINE = 100_000
@@ -261,7 +248,7 @@ class Facts:
         return coarse if to_grid(self.numbers, coarse)[1].all() else fine
 
     def _least(self, rows: int) -> int:
-        return max(rows, int(REPEATED * self.seen[1].sum()))
+        return least(self.seen[1], rows)
 
     @cached_property
     def atoms(self) -> tuple[float, ...]:
@@ -271,58 +258,24 @@ class Facts:
             return (float(self.low),) if abs(self.low) < EXACT else ()
         if self.integral and max(abs(int(self.low)), abs(int(self.high))) >= EXACT:
             return ()
-        chosen = self._off_grid_atoms(values, counts) if self.grid is None else self._grid_atoms(values, counts)
+        if self.grid is None:
+            chosen = off_grid(values, counts)
+        else:
+            spacing = self.grid.multiple / 10.0**self.grid.decimals
+            points = (float(self.high) - float(self.low)) / spacing
+            chosen = on_grid(values, counts, spacing) if points > FEW_POINTS else np.zeros(0, dtype=np.int64)
         if len(chosen) > MOST_ATOMS and not (self.grid is None and len(chosen) == len(values)):
             strong = counts[chosen] >= 5 * np.median(counts[chosen])
             chosen = chosen[strong][np.argsort(-counts[chosen][strong], kind="stable")[:MOST_ATOMS]]
         if self.grid is not None and not self.integral:
             chosen = np.union1d(chosen, self._strangers(self.grid))
-        chosen = np.union1d(chosen, self._sentinels).astype(np.int64)
+        chosen = np.union1d(chosen, sentinels(values, counts)[0]).astype(np.int64)
         return tuple(sorted(float(v) for v in values[chosen]))
 
-    @cached_property
-    def _sentinels(self) -> np.ndarray:
-        """Places in `seen` of conventional sentinels that occur twice, further from the rest than the rest is wide."""
-        values, counts = self.seen[0].astype(np.float64), self.seen[1]
-        conventional = np.isin(values, SENTINELS)
-        rest = values[~conventional]
-        if len(rest) < 2:
-            return np.zeros(0, dtype=np.int64)
-        gaps = np.maximum(rest[0] - values, values - rest[-1])
-        return np.flatnonzero(conventional & (counts >= 2) & (gaps > rest[-1] - rest[0]))
-
-    def stands_apart(self, atom: float) -> str | None:
+    def stands_apart(self, atom: float) -> tuple[float, float] | None:
         """Of a conventional sentinel, the ends of the numbers that it stands apart from."""
-        values = self.seen[0]
-        if atom not in values[self._sentinels]:
-            return None
-        rest = values[~np.isin(values.astype(np.float64), SENTINELS)]
-        return f"{rest[0]:g} to {rest[-1]:g}"
-
-    def _off_grid_atoms(self, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """Those that occur three times as often as any number that is none."""
-        if len(values) <= FEW_VALUES and counts.sum() >= 10 * len(values):
-            return np.arange(len(values))
-        order = np.argsort(-counts, kind="stable")[: MOST_ATOMS + 1]
-        gaps = np.flatnonzero(counts[order[:-1]] >= BEYOND * counts[order[1:]])
-        chosen = order[: gaps[-1] + 1] if len(gaps) else order[:0]
-        return np.sort(chosen[counts[chosen] >= self._least(6)])
-
-    def _grid_atoms(self, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """Those that occur ten times as often as the five points on either side do on average."""
-        assert self.grid is not None
-        spacing = self.grid.multiple / 10.0**self.grid.decimals
-        if (float(self.high) - float(self.low)) / spacing <= FEW_POINTS:
-            return np.zeros(0, dtype=np.int64)
-        least = np.full(len(values), self._least(10))
-        if len(values) > 1:  # a cap or a sentinel, at an end, may be rarer
-            least[[0, -1]] = max(10, int(REPEATED_AT_ENDS * counts.sum()))
-        heavy = np.flatnonzero(counts >= least)
-        total = np.concatenate([[0], np.cumsum(counts)])
-        first = np.searchsorted(values, values[heavy] - 5.5 * spacing)
-        last = np.searchsorted(values, values[heavy] + 5.5 * spacing)
-        around = (total[last] - total[first] - counts[heavy]) / 10
-        return heavy[counts[heavy] >= 10 * around]
+        places, ends = sentinels(*self.seen)
+        return ends if atom in self.seen[0][places] else None
 
     def noisy(self, grid: Grid) -> bool:
         """Whether some number of the sample is a few units in its last place from its point of the grid."""
