@@ -15,6 +15,7 @@ from begat.codecs.frame import as_frame, build, column, container, names
 from begat.codecs.infer import infer
 from begat.codecs.table import TableCodec
 from begat.errors import BegatError, DataError, EvidenceError, SchemaError
+from begat.estimators.rows import partial
 from begat.schema import Column, Grid, Schema, TextFormat
 
 R = np.random.default_rng(3)
@@ -269,3 +270,14 @@ def test_impossible_evidence_is_said(made: Column, evidence: object, part: str) 
     with pytest.raises(EvidenceError) as caught:
         region(made, evidence)
     assert part in str(caught.value) and "'x'" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_row_without_probability_names_its_cell() -> None:
+    codec = TableCodec(infer(GOOD[["age", "job"]]).change("age", lower=0.0))
+    X = GOOD[["job", "age"]].assign(age=GOOD["age"].mask(GOOD.index == 4, -5))
+    said(lambda: partial(codec, X), "column 'age' is a whole number from 0 up, not -5 (row 4)")
+
+
+def test_a_schema_is_shown_in_one_short_line() -> None:
+    assert repr(infer(GOOD, target="job")) == "Schema(5 columns, target='job')"
+    assert repr(infer(GOOD[["age"]])) == "Schema(1 column)"

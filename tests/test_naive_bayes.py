@@ -681,3 +681,18 @@ def test_integrated_out_missing_values_have_no_probability():
     assert np.exp(model.log_prob(pd.DataFrame({"a": ["p", "q"], "b": [None, None]}))).sum() == pytest.approx(1.0)
     assert not model.sample(300, random_state=0).isna().any().any()
     assert model.likelihood.schema != NaiveBayes().fit(frame).likelihood.schema
+
+
+def test_an_unseen_level_is_an_error_or_unknown():
+    frame = table()
+    new = frame.head(5).assign(job=["cook", "king", "smith", "nurse", "queen"])
+    with pytest.raises(DataError, match="king"):
+        NaiveBayes().fit(frame, "income").predict(new)
+    model = NaiveBayes(unseen="unknown").fit(frame, "income")
+    with pytest.warns(UserWarning, match="king"):
+        got = model.predict_proba(new)
+    gone = new.assign(job=new["job"].where(new["job"].isin(["cook", "smith", "nurse"])))
+    lenient = NaiveBayes(unseen="unknown", missing="unknown").fit(frame, "income")
+    with pytest.warns(UserWarning, match="queen"):
+        np.testing.assert_allclose(lenient.predict_proba(new), lenient.predict_proba(gone))
+    assert np.isfinite(got).all()

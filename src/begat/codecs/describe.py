@@ -74,9 +74,8 @@ def _codes(made: Column, facts: Facts) -> list[str]:
         if apart is None:
             notes.append(f"the value {atom:g} repeats {repeats} times")
         else:
-            notes.append(
-                f"{atom:g} looks like a code for something else: {repeats} rows, the rest is {apart[0]:g} to {apart[1]:g}"
-            )
+            rest = f"{apart[0]:g} to {apart[1]:g}"
+            notes.append(f"{atom:g} looks like a code for something else: {repeats} rows, the rest is {rest}")
     if len(made.atoms) > NAMED:
         notes.append(f"{len(made.atoms)} such values in all")
     return notes

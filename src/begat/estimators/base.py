@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Generator, Tensor
 
 from begat.codecs import frame
-from begat.codecs.levels import Missing
+from begat.codecs.levels import Missing, Unseen
 from begat.codecs.table import Encoded
 from begat.core import Batch, Likelihood, Region
 from begat.errors import DataError, EvidenceError, NotOffered
@@ -59,6 +59,7 @@ class Generative(BaseEstimator):
     """
 
     missing: Missing
+    unseen: Unseen
     task: str
     random_state: Seed
     schema_: Schema
@@ -100,7 +101,7 @@ class Generative(BaseEstimator):
 
     def _encode(self, X: Any, y: Any = None, *, ignore_target: bool = False) -> Encoded:
         check_is_fitted(self, "model_")
-        return self.border_.encode(X, y, missing=self.missing, ignore_target=ignore_target)
+        return self.border_.encode(X, y, missing=self.missing, unseen=self.unseen, ignore_target=ignore_target)
 
     # Bayes' rule --------------------------------------------------------------------------------------------------
     @offered("classification")
@@ -207,7 +208,7 @@ class Generative(BaseEstimator):
         if draws is not None and (isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1):
             raise DataError(f"draws is {draws!r}; give a whole number, at least 1, or None for one frame")
         X = frame.as_frame(X)
-        rng, batch, names = generator(random_state), self.border_.partial(X), frame.names(X)
+        rng, batch, names = generator(random_state), self.border_.partial(X, self.unseen), frame.names(X)
         missing = {i: m for i, name in enumerate(names) if (m := self.border_.missing(batch, name)) is not None}
         where = {name: place for place, name in enumerate(self.border_.sample.names)}
         present = {s.column.name: _present(s.column) for s in self.border_.model.slots if s.column.missing}

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from begat.codecs import frame
 from begat.codecs.cells import Container
 from begat.codecs.evidence import region
-from begat.codecs.levels import Missing
+from begat.codecs.levels import Missing, Unseen
 from begat.codecs.table import Encoded, Slot, TableCodec
 from begat.core import Batch, Region
 from begat.errors import DataError, EvidenceError, did_you_mean
@@ -49,10 +49,12 @@ class Border:
             self.classes = classes_of(schema[schema.target])
 
     # in -----------------------------------------------------------------------------------------------------------
-    def encode(self, X: Any, y: Any = None, *, missing: Missing, ignore_target: bool = False) -> Encoded:
+    def encode(
+        self, X: Any, y: Any = None, *, missing: Missing, unseen: Unseen, ignore_target: bool = False
+    ) -> Encoded:
         """X as a batch of the model; y, or the target if it is a column of X, as its cond or as one of its columns."""
         X = frame.as_frame(X)
-        encoded = self.features.encode(X, missing=missing)
+        encoded = self.features.encode(X, missing=missing, unseen=unseen)
         if y is None and self.named and not ignore_target and self.schema.target in frame.names(X):
             y = frame.column(X, frame.names(X).index(self.schema.target))
         if self.role == "density" or (y is None and self.role == "classification"):
@@ -82,10 +84,10 @@ class Border:
             raise DataError(f"y is missing in row {row}; drop the rows without a target, or give their value")
         return encoded
 
-    def partial(self, X: Any) -> Batch:
+    def partial(self, X: Any, unseen: Unseen = "error") -> Batch:
         """Rows in which everything missing is unknown; the class of a row whose target is missing is -1."""
         X = frame.as_frame(X)
-        batch = partial(self.model, X)
+        batch = partial(self.model, X, unseen)
         if self.role != "classification" or not self.named or self.schema.target not in frame.names(X):
             return batch
         y = self.target.encode(X, missing="unknown").batch

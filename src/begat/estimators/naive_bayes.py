@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from begat.codecs import frame
 from begat.codecs.infer import infer_column
-from begat.codecs.levels import Missing
+from begat.codecs.levels import Missing, Unseen
 from begat.codecs.source import TableSource
 from begat.codecs.table import shared
 from begat.core import Batch, Region, Stats, all_finite
@@ -58,8 +58,9 @@ class NaiveBayes(Generative):
     column that a mapping leaves out has 1. kde has neither. shared_variance: one variance for all classes
     (`to_linear` needs it). priors: None for the frequencies of y, "uniform", or the probabilities as a sequence or
     {class: p}. task: "auto", "classification", "regression" or "density" (y is ignored). missing: "outcome" or
-    "unknown" (integrated out). schema: a Schema (or a part of one) instead of the inferred one. random_state: kept for
-    the interface; this fit draws nothing.
+    "unknown" (integrated out). unseen: what an undeclared level is after the fit, an "error" or "unknown" (integrated
+    out, with a warning; `impute` replaces it). schema: a Schema (or a part of one) instead of the inferred one.
+    random_state: kept for the interface; this fit draws nothing.
 
     Reference: Ng and Jordan (2001), On discriminative vs. generative classifiers, equations 1-2.
     """
@@ -74,6 +75,7 @@ class NaiveBayes(Generative):
         priors: Any = None,
         task: str = "auto",
         missing: Missing = "outcome",
+        unseen: Unseen = "error",
         schema: Schema | None = None,
         random_state: Seed = 0,
     ):
@@ -84,6 +86,7 @@ class NaiveBayes(Generative):
         self.priors = priors
         self.task = task
         self.missing = missing
+        self.unseen = unseen
         self.schema = schema
         self.random_state = random_state
 
@@ -196,6 +199,7 @@ class NaiveBayes(Generative):
         for name, options in (
             ("task", ("auto", "classification", "regression", "density")),
             ("missing", ("outcome", "unknown")),
+            ("unseen", ("error", "unknown")),
         ):
             if getattr(self, name) not in options:
                 raise BegatError(f"{name} is {getattr(self, name)!r}{did_you_mean(getattr(self, name), options)}")
@@ -238,7 +242,7 @@ class NaiveBayes(Generative):
 
     def _training(self, X: Any, y: Any, sample_weight: Any) -> tuple[Batch, Tensor]:
         """The rows as the model sees them and the class, or the bin, of each."""
-        encoded = self.border_.encode(X, None if self.named_ else y, missing=self.missing)
+        encoded = self.border_.encode(X, None if self.named_ else y, missing=self.missing, unseen="error")
         batch = encoded.batch
         if encoded.possible is not None and not bool(encoded.possible.all()):
             row = int((~encoded.possible).nonzero()[0, 0])

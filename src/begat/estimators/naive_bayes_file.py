@@ -75,6 +75,8 @@ def _check(parts: Sequence[Part], codec: TableCodec) -> None:
     values = sorted(i for p in parts for i in p.values)
     codes = sorted(i for p in parts for i in p.codes)
     widths = [f.shape[0] for f in codec.spec.fields]
+    if any(type(i) is not int for i in (*values, *codes)):
+        raise FileError("a leaf's columns are not whole numbers; the file is damaged")
     if values != list(range(widths[0])) or codes != list(range(widths[1])):
         raise FileError("its leaves do not cover the columns of its schema; the file is damaged")
     levels = codec.spec.fields[1].levels

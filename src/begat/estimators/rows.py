@@ -10,6 +10,7 @@ from torch import Tensor
 from begat.codecs import frame
 from begat.codecs.cells import cells
 from begat.codecs.column import allowed, encode_column
+from begat.codecs.levels import Unseen
 from begat.codecs.table import Encoded, TableCodec
 from begat.core import Batch
 from begat.errors import EvidenceError
@@ -52,20 +53,20 @@ def _column(x: Any, mask: Any, rows: int) -> tuple[Tensor, Tensor | None]:
     return torch.from_numpy(x)[:, None], None if mask is None else torch.from_numpy(mask)[:, None]
 
 
-def partial(codec: TableCodec, X: Any) -> Batch:
+def partial(codec: TableCodec, X: Any, unseen: Unseen = "error") -> Batch:
     """The rows of X in which missing cells, and columns of the codec that X lacks, are unknown.
 
     A number outside its column's stated bounds or off its grid has no probability: EvidenceError.
     """
     here = set(frame.names(X))
     part = TableCodec(codec.schema, [name for name in codec.names if name in here])
-    encoded = part.encode(X, missing="unknown")
+    encoded = part.encode(X, missing="unknown", unseen=unseen)
     if encoded.possible is not None and not encoded.possible.all():
         row = int((~encoded.possible).nonzero()[0, 0])
         at = {name: i for i, name in enumerate(frame.names(X))}
         for column in (slot.column for slot in part.slots):
             found = cells(frame.column(X, at[column.name]), column.name).take(slice(row, row + 1))
-            fits = encode_column(column, found, "unknown").possible
+            fits = encode_column(column, found, "unknown", unseen).possible
             if fits is not None and not fits.all():
                 value = found.objects()[0]
                 raise EvidenceError(

@@ -62,6 +62,9 @@ def _fitted(family: type[Generative], header: Mapping[str, Any], tensors: dict[s
             raise FileError(f"{family.__name__} has no field {name!r}{did_you_mean(name, family._get_param_names())}")
     schema = Schema.from_dict(unpack_levels(header["schema"], tensors))
     made, model = family(**params, schema=schema), header["model"]
+    for column in schema:
+        if not column.complete or (column.kind == "datetime" and column.tick is None):
+            raise FileError(f"the schema of column {column.name!r} is not complete; the file is damaged")
     role, named, target = model["role"], model["named"], schema.target
     fits = {"density": target is None and not named, "classification": target is not None and schema[target].coded}
     fits["regression"] = target is not None and schema[target].numeric
