@@ -212,7 +212,7 @@ def test_database(tmp_path: Path) -> None:
         ({}, "query=.* or table="),
         ({"table": "tt"}, "did you mean 't'"),
         ({"query": "SELECT c FROM t"}, "no such column"),
-        ({"query": "DELETE FROM t"}, "returns no rows"),
+        ({"query": "DELETE FROM t"}, "readonly"),
     ):
         with pytest.raises(DataError, match=message):
             read(url, **asked)

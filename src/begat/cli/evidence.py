@@ -62,13 +62,9 @@ def _meaning(column: Column, text: str) -> Any:
 
 
 def _value(column: Column, text: str) -> Any:
-    """A number for numeric columns; dates stay text, which the column reads."""
+    """A whole number of a numeric column; the rest stays text, which the column reads in its own spelling."""
     text = text.strip()
-    if not column.numeric:
+    try:
+        return int(text) if column.numeric and column.text is None else text
+    except ValueError:
         return text
-    for read in (int, float):
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    raise EvidenceError(f"column {column.name!r} is {column.kind}: {text!r} is no number; write it as 40 or 12.5")

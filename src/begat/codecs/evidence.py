@@ -15,7 +15,7 @@ import torch
 from begat.codecs.cells import Cells
 from begat.codecs.column import allowed, encode_column
 from begat.codecs.dates import from_ticks, read_dates, spell_dates, to_ticks
-from begat.codecs.grid import to_grid
+from begat.codecs.grid import EXACT, to_grid
 from begat.codecs.spelling import number_of
 from begat.core import Region
 from begat.errors import DataError, EvidenceError, did_you_mean
@@ -151,12 +151,15 @@ def _span(column: Column, value: Any) -> tuple[float, float]:
     try:
         if isinstance(value, (bytes, complex)):
             raise TypeError
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and column.grid is not None
+        if whole and abs(int(value)) < 2**200:  # kept whole: a float would lose the digits of a large one
+            return int(value), int(value)
         number = number_of(value, column.text or TextFormat()) if isinstance(value, str) else float(value)
         if math.isnan(number):
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         like = f" such as {column.example!r}" if column.text is not None and column.example else ""
-        raise EvidenceError(f"column {column.name!r} is {column.kind}: {value!r} is no number{like}") from None
+        raise EvidenceError(f"column {column.name!r} is {column.kind}: {str(value)[:40]!r} is no number{like}") from None
     return number, number
 
 
@@ -231,18 +234,27 @@ def _ceiling(moment: np.datetime64, tick: str, zone: str | None) -> float:
 def _encoded(column: Column, low: float, high: float, said: Any) -> tuple[float, float]:
     """An interval of numbers in encoded units, within the stated bounds."""
     least, most = column.limits
-    what = f"from {said[0]} to {said[1]}" if isinstance(said, tuple) else repr(said)
+    what = (f"from {said[0]} to {said[1]}" if isinstance(said, tuple) else repr(said))[:80]
     wrong = EvidenceError(f"column {column.name!r} is {allowed(column)}, not {what}")
     if math.isnan(low) or math.isnan(high) or low == math.inf or high == -math.inf:
         raise wrong
     if column.grid is not None:
         ends = []
         for end, rounded in ((low, math.ceil), (high, math.floor)):
+            if isinstance(end, int):
+                steps, rest = divmod(end * 10**column.grid.decimals - column.grid.offset, column.grid.multiple)
+                end = steps + (rest > 0 and rounded is math.ceil)
+                if abs(end) >= EXACT:
+                    raise wrong
+                ends.append(float(end))
+                continue
             if math.isinf(end):
                 ends.append(end)
                 continue
             k, on = to_grid(np.array([end]), column.grid)
             exact = (end * 10.0**column.grid.decimals - column.grid.offset) / column.grid.multiple
+            if abs(exact) >= EXACT:
+                raise wrong
             ends.append(float(k[0]) if on[0] else float(rounded(exact)))
         low, high = ends
     low, high = max(low, least), min(high, most)
