@@ -80,9 +80,9 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except OSError as error:
-        if error.filename is None:
-            raise
-        return _refuse(f"{error.filename}: {error.strerror}")
+        return _refuse(f"{error.filename or 'the output'}: {error.strerror or error}")
+    except MemoryError:
+        return _refuse("not enough memory for this; ask for fewer rows at a time")
     return code if isinstance(code, int) else 0
 
 

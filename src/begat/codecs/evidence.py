@@ -159,7 +159,8 @@ def _span(column: Column, value: Any) -> tuple[float, float]:
             raise ValueError
     except (TypeError, ValueError, OverflowError):
         like = f" such as {column.example!r}" if column.text is not None and column.example else ""
-        raise EvidenceError(f"column {column.name!r} is {column.kind}: {str(value)[:40]!r} is no number{like}") from None
+        said = str(value)[:40]
+        raise EvidenceError(f"column {column.name!r} is {column.kind}: {said!r} is no number{like}") from None
     return number, number
 
 

@@ -27,6 +27,9 @@ from begat.estimators.target import Role
 from begat.random import Seed, generator
 from begat.schema import Column, Schema
 
+MOST_CELLS = 2_000_000_000
+"""Cells of one sample at most: 16 GB of numbers."""
+
 
 class offered:
     """A verb that an estimator has in some roles only; in others asking for it is an AttributeError that says why."""
@@ -190,6 +193,8 @@ class Generative(BaseEstimator):
             n = 1 if n is None else n
             if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
                 raise DataError(f"n is {n!r}; give a whole number of rows, at least 1")
+            if int(n) * max(len(self.schema_), 1) > MOST_CELLS:
+                raise DataError(f"n is {n}: more cells than fit in memory; draw at most {MOST_CELLS:,} at a time")
             if y is None and not given:
                 batch = self._draw(int(n), rng)
             else:
