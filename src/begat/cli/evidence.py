@@ -62,9 +62,13 @@ def _meaning(column: Column, text: str) -> Any:
 
 
 def _value(column: Column, text: str) -> Any:
-    """A whole number of a numeric column; the rest stays text, which the column reads in its own spelling."""
+    """A number of a numeric column; dates, and numbers with a spelling of their own, stay text for the column to read."""
     text = text.strip()
-    try:
-        return int(text) if column.numeric and column.text is None else text
-    except ValueError:
+    if not column.numeric or column.text is not None:
         return text
+    for read in (int, float):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    raise EvidenceError(f"column {column.name!r} is {column.kind}: {text!r} is no number; write it as 40 or 12.5")
