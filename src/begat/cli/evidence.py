@@ -62,7 +62,7 @@ def _meaning(column: Column, text: str) -> Any:
 
 
 def _value(column: Column, text: str) -> Any:
-    """A number of a numeric column; dates, and numbers with a spelling of their own, stay text for the column to read."""
+    """A number of a numeric column; dates, and numbers spelled in a way of their own, stay text for the column."""
     text = text.strip()
     if not column.numeric or column.text is not None:
         return text

@@ -13,7 +13,7 @@ from begat.codecs import frame
 from begat.codecs.cells import Container
 from begat.codecs.evidence import region
 from begat.codecs.levels import Missing, Unseen
-from begat.codecs.table import Encoded, Slot, TableCodec
+from begat.codecs.table import Encoded, Slot, TableCodec, shared
 from begat.core import Batch, Region
 from begat.errors import DataError, EvidenceError, did_you_mean
 from begat.estimators.rows import assemble, partial, single
@@ -83,6 +83,14 @@ class Border:
             row = int((~known[:, 0]).nonzero()[0, 0])
             raise DataError(f"y is missing in row {row}; drop the rows without a target, or give their value")
         return encoded
+
+    def labels(self, y: Any, rows: int) -> Tensor:
+        """The classes of y as whole numbers (n,); an array that already numbers them from 0 is taken as it is."""
+        levels = self.schema[self.schema.target].levels or ()
+        plain = isinstance(y, np.ndarray) and y.dtype == np.int64 and y.shape == (rows,) and y.strides[0] > 0
+        if plain and levels == tuple(range(len(levels))) and y.min() >= 0 and y.max() < len(levels):
+            return shared(y)
+        return self.encode_target(y, rows).batch.x[1][:, 0].long()
 
     def partial(self, X: Any, unseen: Unseen = "error") -> Batch:
         """Rows in which everything missing is unknown; the class of a row whose target is missing is -1."""

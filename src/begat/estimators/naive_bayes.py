@@ -134,7 +134,7 @@ class NaiveBayes(Generative):
         data = Batch((shared(X), none), (None, None), weight=weight)
         state = torch.zeros(len(X), dtype=torch.long)
         if wanted.role == "classification":
-            state = self.border_.encode_target(wanted.values, len(X)).batch.x[1][:, 0].long()
+            state = self.border_.labels(wanted.values, len(X))
         begin = Batch(
             (torch.from_numpy(few), none[:ORIGIN]), (None, None), weight=None if weight is None else weight[picked]
         )

@@ -32,7 +32,7 @@ from begat.leaves.inverse import log_mass_by_tails, sample_by_tails
 from begat.maths import lattice
 
 Bounds = tuple[Float[Tensor, "d 1"], Float[Tensor, "d 1"]]
-ROWS = 3072
+ROWS = 4096
 """Rows of a block of x, small enough for it and its square to stay in the cache."""
 SEPARATION = 1e7
 """Squared distance of a state's mean from the origin, in variances, up to which the expanded square is exact enough."""
@@ -244,10 +244,10 @@ class Gaussian(Leaf):
         large = (out[-1] > MAGNITUDE).nonzero()[:, 0]
         if not len(large):
             return out[:-1]
-        exact = out[:-1].double()
+        out = out[:-1]
         again = None if known is None else known[large]
-        exact[:, large] = self._product(x[large], again, origin, constant, linear, square)
-        return exact
+        out[:, large] = self._product(x[large], again, origin, constant, linear, square).float()
+        return out
 
     def _product(
         self,
