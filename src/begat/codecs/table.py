@@ -172,15 +172,16 @@ class TableCodec:
         if min(view.strides) <= 0:
             return None
         cells, first = shared(view), torch.from_numpy(self.first)
+        codes = torch.empty(cells.shape, dtype=torch.int32)
         low, high = cells[:PIECE].clone(), cells[:PIECE].clone()
-        for start in range(PIECE, len(cells), PIECE):
+        for start in range(0, len(cells), PIECE):  # copied and looked at while it is in the cache
             piece = cells[start : start + PIECE]
+            codes[start : start + PIECE] = piece
             torch.minimum(low[: len(piece)], piece, out=low[: len(piece)])
             torch.maximum(high[: len(piece)], piece, out=high[: len(piece)])
         last = first + torch.tensor([len(s.column.levels or ()) - 1 for s in self.slots])
         if (low.amin(0) < first).any() or (high.amax(0) > last).any():
             return None
-        codes = cells.to(torch.int32, copy=True)
         if bool(first.any()):
             codes -= first.to(torch.int32)
         return Encoded(Batch((torch.empty((len(codes), 0), dtype=torch.float64), codes), (None, None)), None)

@@ -132,10 +132,9 @@ class NaiveBayes(Model):
 
     def posterior(self, batch: Batch) -> Joint:
         """log P(y | x) = log P(x, y) - log P(x) -> (K, n); a row that no class can produce leaves the prior."""
-        joint = self.log_prior[:, None]
-        for part in self.parts:
-            joint = joint + part.leaf.odds(*part.take(batch))
-        joint = joint.expand(-1, len(batch))
+        odds = [part.leaf.odds(*part.take(batch)) for part in self.parts]
+        prior = self.log_prior[:, None].to(odds[0].dtype if odds else torch.float64)
+        joint = sum(odds, prior).expand(-1, len(batch))
         whole = torch.logsumexp(joint, 0)
         if all_finite(whole):
             return joint - whole
