@@ -312,7 +312,6 @@ def test_whole_number_classes_with_a_gap_are_compared_as_numbers(tmp_path, capsy
     assert judged == {"rows": 40, "right": (guess == truth).mean(), "commonest_class": 0.5}
 
 
-@pytest.mark.skipif("unseen" not in begat.NaiveBayes().get_params(), reason="the estimator refuses unseen levels")
 @pytest.mark.parametrize("verb", ["predict", "score", "impute"])
 def test_unseen_levels_are_an_error_or_unknown(verb, model, tmp_path, capsys):
     rows = tmp_path / "rows.csv"
