@@ -13,6 +13,7 @@ import torch
 from scipy.special import logsumexp
 
 import begat
+import begat.schema
 from begat import NaiveBayes
 from begat.codecs.source import FrameSource
 from begat.errors import BegatError, DataError, EvidenceError
@@ -696,3 +697,34 @@ def test_an_unseen_level_is_an_error_or_unknown():
     with pytest.warns(UserWarning, match="queen"):
         np.testing.assert_allclose(lenient.predict_proba(new), lenient.predict_proba(gone))
     assert np.isfinite(got).all()
+
+
+@pytest.mark.parametrize("offset", [1e13, 1e15, -3e15])
+def test_a_far_origin_does_not_widen_the_law(offset):
+    x = np.random.default_rng(0).normal(size=(300, 1))
+    near, far = (NaiveBayes(leaves="gaussian").fit(x + o) for o in (0.0, offset))
+    # Numbers near 1e15 are eighths: rounding adds at most 0.5^2 / 12 to a variance of 1.
+    assert far.log_prob(x + offset).mean() == pytest.approx(near.log_prob(x).mean(), abs=0.1)
+
+
+def test_numbers_whose_squares_overflow_are_refused():
+    x = np.random.default_rng(0).normal(size=(300, 1)) * 1e160
+    with pytest.raises(DataError, match="overflow"):
+        NaiveBayes(leaves="gaussian").fit(x)
+
+
+def test_a_range_keeps_the_digits_of_large_whole_numbers():
+    base = 2**60
+    frame = pd.DataFrame({"v": np.random.default_rng(0).integers(0, 1000, 400) + base})
+    drawn = NaiveBayes().fit(frame).sample(50, given={"v": (base + 100, base + 110)}, random_state=0)["v"] - base
+    assert drawn.between(100, 110).all()
+
+
+def test_more_rows_than_memory_are_refused():
+    with pytest.raises(DataError, match="memory"):
+        NaiveBayes().fit(table(50)).sample(10**13)
+
+
+def test_a_special_code_is_named_once():
+    with pytest.raises(BegatError, match="twice"):
+        begat.schema.Column(name="v", kind="integer", atoms=(0.0, -0.0))
