@@ -149,8 +149,9 @@ class NaiveBayes(Generative):
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None) -> Self:
         """Learn from more rows. The first call fixes schema, classes and leaves from its rows (and `classes`).
 
-        With additive leaves (all but kde) and a schema given, the parts equal the fit of the whole to rounding; a
-        histogram's and a calendar's edges are those of the first part, so there only as far as it speaks for the whole. Later rows may not bring undeclared levels: give `schema=` where the first rows lack some.
+        With additive leaves (all but kde) and a schema given, the parts equal the fit of the whole to rounding; the
+        edges of a histogram and a calendar are those of the first part, and equal only as far as it speaks for all.
+        Later rows may not bring undeclared levels: give `schema=` where the first rows lack some.
         """
         if hasattr(self, "model_") and self._stats is None:
             raise BegatError("a loaded model keeps no statistics to add to; fit it again, or keep the fitted object")
