@@ -169,22 +169,18 @@ class TableCodec:
         view = frame.block(X, places)
         if view is None or view.dtype not in (np.int64, np.int32, np.int16, np.int8, np.uint8) or not len(view):
             return None
-        if min(view.strides) <= 0:
-            return None
-        cells, first = shared(view), torch.from_numpy(self.first)
-        codes = torch.empty(cells.shape, dtype=torch.int32)
-        low, high = cells[:PIECE].clone(), cells[:PIECE].clone()
-        for start in range(0, len(cells), PIECE):  # copied and looked at while it is in the cache
-            piece = cells[start : start + PIECE]
+        codes = np.empty(view.shape, np.int32)
+        highest = np.zeros(view[:PIECE].shape, np.uint64)
+        for start in range(0, len(view), PIECE):  # moved, written and looked at while it is in the cache
+            piece = view[start : start + PIECE].astype(np.int64, copy=False)
+            piece = piece - self.first if self.first.any() else piece
             codes[start : start + PIECE] = piece
-            torch.minimum(low[: len(piece)], piece, out=low[: len(piece)])
-            torch.maximum(high[: len(piece)], piece, out=high[: len(piece)])
-        last = first + torch.tensor([len(s.column.levels or ()) - 1 for s in self.slots])
-        if (low.amin(0) < first).any() or (high.amax(0) > last).any():
+            top = highest[: len(piece)]
+            np.maximum(top, piece.view(np.uint64), out=top)  # what lies below the first level is a huge number here
+        if (highest.max(0) >= [len(s.column.levels or ()) for s in self.slots]).any():
             return None
-        if bool(first.any()):
-            codes -= first.to(torch.int32)
-        return Encoded(Batch((torch.empty((len(codes), 0), dtype=torch.float64), codes), (None, None)), None)
+        none = torch.empty((len(codes), 0), dtype=torch.float64)
+        return Encoded(Batch((none, torch.from_numpy(codes)), (None, None)), None)
 
     # out ----------------------------------------------------------------------------------------------------------
     def decode(

@@ -132,9 +132,8 @@ class NaiveBayes(Generative):
         none = torch.empty((len(X), 0), dtype=torch.int32)
         weight = None if sample_weight is None else weights(sample_weight, len(X))
         data = Batch((shared(X), none), (None, None), weight=weight)
-        state = torch.zeros(len(X), dtype=torch.long)
-        if wanted.role == "classification":
-            state = self.border_.labels(wanted.values, len(X))
+        labelled = wanted.role == "classification"
+        state = self.border_.labels(wanted.values, len(X)) if labelled else torch.zeros(len(X), dtype=torch.long)
         begin = Batch(
             (torch.from_numpy(few), none[:ORIGIN]), (None, None), weight=None if weight is None else weight[picked]
         )

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
 
-from begat.core import Batch, Model, Spec, Stats, all_finite
+from begat.core import Batch, Model, Spec, Stats
 from begat.errors import EvidenceError
 from begat.leaves.part import Evidence, Part, assemble
 
@@ -134,11 +134,9 @@ class NaiveBayes(Model):
         """log P(y | x) = log P(x, y) - log P(x) -> (K, n); a row that no class can produce leaves the prior."""
         odds = [part.leaf.odds(*part.take(batch)) for part in self.parts]
         prior = self.log_prior[:, None].to(odds[0].dtype if odds else torch.float64)
-        joint = sum(odds, prior).expand(-1, len(batch))
-        whole = torch.logsumexp(joint, 0)
-        if all_finite(whole):
-            return joint - whole
-        return torch.where(torch.isfinite(whole), joint - whole, self.log_prior[:, None].to(joint.dtype))
+        log_p = torch.log_softmax(sum(odds, prior).expand(-1, len(batch)), 0)
+        impossible = log_p[0].isnan()
+        return torch.where(impossible, self.log_prior[:, None].to(log_p.dtype), log_p) if impossible.any() else log_p
 
     def surprise(self, batch: Batch) -> list[tuple[Part, Cellwise]]:
         """-log P(x_j | all other columns) -> one (D, n) a part: log P(x without j) - log P(x), y known in batch.cond

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from begat.core import Batch, Stats
+from begat.core import Batch, Stats, unwritten
 
 ROWS = 16384
 """Rows of one piece: few enough for what is made of them to fit the cache, so many that Python does not matter."""
@@ -58,6 +59,6 @@ def by_rows(score: Callable[[Batch], Tensor], batch: Batch, rows: int = ROWS) ->
     for where, piece in pieces(batch, rows):
         part = score(piece)
         if out is None:
-            out = torch.empty(*part.shape[:-1], len(batch), dtype=torch.float64)
+            out = unwritten((*part.shape[:-1], len(batch)), np.float64)
         out[..., where] = part
     return torch.empty(0, dtype=torch.float64) if out is None else out

@@ -27,13 +27,14 @@ from begat.leaves.base import (
     Tails,
     Weight,
     spread,
+    sums_of,
 )
 from begat.leaves.inverse import log_mass_by_tails, sample_by_tails
 from begat.maths import lattice
 
 Bounds = tuple[Float[Tensor, "d 1"], Float[Tensor, "d 1"]]
 ROWS = 4096
-"""Rows of a block of x, small enough for it and its square to stay in the cache."""
+"""Rows of a block of x, small enough for it to stay in the cache."""
 SEPARATION = 1e7
 """Squared distance of a state's mean from the origin, in variances, up to which the expanded square is exact enough."""
 MAGNITUDE = 48.0
@@ -127,27 +128,22 @@ class Gaussian(Leaf):
         """The sums about the common origin, or about that of each row's own state; in blocks that stay in the cache."""
         states = len(state) if state.is_floating_point() else self.states
         seen, total, square = torch.zeros(3, states, self.columns, dtype=torch.float64)
-        soft, most = state.is_floating_point(), min(len(x), ROWS)
-        room, hot = torch.empty(most, self.columns, dtype=x.dtype), torch.empty(states, most, dtype=x.dtype)
+        room = torch.empty(min(len(x), ROWS), self.columns, dtype=x.dtype)
         one = None if common is None else common.to(x.dtype)
-        state = state if soft else state.long()
-        label, number = state.to(x.dtype), torch.arange(states, dtype=x.dtype)[:, None]
         if known is None:
+            soft = state.is_floating_point()
             count = spread(state, states, weight, x.dtype).sum(1) if soft else torch.bincount(state, weight, states)
             seen += count[:, None]
+        sums = sums_of(state, states, weight, x.dtype, ROWS)
         for rows in blocks(len(x)):
             cells = x[rows]
-            if soft or weight is not None:
-                share = spread(state[..., rows], states, None if weight is None else weight[rows], x.dtype)
-            else:  # the one-hot of spread, in place
-                share = torch.eq(label[rows], number, out=hot[:, : len(cells)])
-            origin = self.origin[:, state[rows]].T.to(x.dtype) if one is None else one
+            origin = self.origin[:, state[rows].long()].T.to(x.dtype) if one is None else one
             off = torch.sub(cells, origin, out=room[: len(cells)])
             if known is not None:
                 off.mul_(known[rows])
-                seen += share @ known[rows].to(share.dtype)
-            total += share @ off
-            square += share @ off.mul_(off)
+                seen += sums(rows, known[rows].to(x.dtype))
+            total += sums(rows, off)
+            square += sums(rows, off.mul_(off))
         return {"weight": seen.T, "sum": total.T, "square": square.T}
 
     def maximise(self, stats: Stats) -> None:
