@@ -34,7 +34,8 @@ from begat.schema import Schema
 SAMPLE = 20_000
 """Rows, evenly spaced over the table, that fix what leaves are relative to and choose among them."""
 ORIGIN = 2048
-"""Rows that fix the origin of a fit by Gaussians alone."""
+"""Rows that suffice where all leaves are LIGHT: all they need is an origin."""
+LIGHT = ("gaussian", "lognormal", "categorical", "bernoulli")
 CHUNK = 65_536
 """Rows read at a time from a source that is not in memory."""
 MOST_BINS = 32
@@ -111,8 +112,7 @@ class NaiveBayes(Generative):
             return self
         self._prepare(X, wanted, name)
         data, state = self._training(X, wanted.values, sample_weight)
-        picked = _spaced(len(data))
-        self._begin(data.rows(picked) if len(picked) < len(data) else data, state[picked], len(data))
+        self._begin(data, state, len(data))
         return self._finish(accumulate([(data, state)], self.model_.statistics, self.model_.merge))
 
     def _fit_at_once(self, X: Any, wanted: target.Target, name: Any, sample_weight: Any) -> bool:
@@ -160,7 +160,7 @@ class NaiveBayes(Generative):
             wanted, name = target.split(X, y, self.task, self._given_schema())
             self._prepare(X, wanted, name, classes)
             data, state = self._training(X, wanted.values, sample_weight)
-            self._begin(data.rows(_spaced(len(data))), state[_spaced(len(data))], len(data))
+            self._begin(data, state, len(data))
             return self._finish(accumulate([(data, state)], self.model_.statistics, self.model_.merge))
         values = target.split(X, y, self.role_, self.schema_)[0].values
         data, state = self._training(X, values, sample_weight)
@@ -262,9 +262,12 @@ class NaiveBayes(Generative):
         return batch, torch.bucketize(numbers.contiguous(), self.edges_, right=True)
 
     def _begin(self, data: Batch, state: Tensor, rows: int) -> None:
-        """Choose the leaves and fix what their statistics are relative to."""
+        """Choose the leaves of so many rows and fix what their statistics are relative to, by some of them."""
         slots, states = self.border_.model.slots, self._states()
         wanted = leaves.settle(self.leaves, slots)
+        picked = _spaced(len(data), ORIGIN if all(w.name in LIGHT for w in wanted.values()) else SAMPLE)
+        if len(picked) < len(data):
+            data, state = data.rows(picked), state[picked]
         how = leaves.How(
             {s.column.name: _of(self.alpha, s.column.name) for s in slots},
             {s.column.name: _of(self.var_smoothing, s.column.name) for s in slots},
