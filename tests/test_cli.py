@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import typer
 
 import begat
 from begat.cli import evidence, options
@@ -20,6 +23,7 @@ from begat.errors import BegatError, EvidenceError
 from begat.schema import Column, Grid, Schema
 
 VERBS = [command.name for command in app.registered_commands]
+ROOT = Path(__file__).parent.parent
 HEAVY = {"torch", "numpy", "pandas", "pyarrow", "sklearn", "scipy", "matplotlib", "polars"}
 
 
@@ -60,6 +64,35 @@ def test_every_example_runs_as_it_stands(tmp_path, capsys, monkeypatch):
         example = asked(capsys, verb, "--help")[1].split("Example:")[1].strip().splitlines()[0]
         code, _, err = asked(capsys, *shlex.split(example)[1:], *quick.get(verb, ()))
         assert code == 0, err
+
+
+def blocks(language: str) -> list[str]:
+    """The code of a language in the README and in the documents."""
+    files = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    found = [re.findall(r"```(\w*)\n(.*?)```", f.read_text(encoding="utf-8"), re.DOTALL) for f in files]
+    return [code for each in found for said, code in each if said == language]
+
+
+def test_every_command_of_the_documents_is_one():
+    """Verbs, options and files are those that the command line knows; a comment follows a #."""
+    group, seen = typer.main.get_command(app), set()
+    for line in "\n".join(blocks("")).splitlines():
+        if line.startswith("begat "):
+            words = shlex.split(line, comments=True)[1:]
+            context = group.make_context("begat", words)
+            name, verb, rest = group.resolve_command(context, words)
+            verb.make_context(name, rest, parent=context)
+            seen.add(name)
+    assert seen == set(VERBS)
+
+
+def test_the_python_of_the_documents_runs_as_it_stands(tmp_path, monkeypatch):
+    """On the first 400 rows of the table that it names."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(begat, "read", partial(begat.read, rows=400))
+    assert blocks("python")
+    for block in blocks("python"):
+        exec(block, {})
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["fit", "--help"], ["sample"], []])
@@ -323,6 +356,51 @@ def test_unseen_levels_are_an_error_or_unknown(verb, model, tmp_path, capsys):
 
 # mistakes ---------------------------------------------------------------------------------------------------------
 MISTAKES = {
+    "nothing as data": (["info", ""], "an argument is empty"),
+    "nothing as data to fit": (["fit", "", "--out", "m.safetensors"], "an argument is empty"),
+    "nothing as a model": (["sample", ""], "an argument is empty"),
+    "nothing as out": (["sample", "{model}", "--out", ""], "an argument is empty"),
+    "nothing after =": (["info", "penguins", "--schema="], "an argument is empty"),
+    "link to nothing": (["info", "{folder}/link.csv"], "link.csv is a link to gone.csv, which cannot be found"),
+    "link to nothing, scored": (["score", "{model}", "{folder}/link.csv"], "is a link to gone.csv"),
+    "link to nothing, streamed": (["fit", "{folder}/link.csv", "--stream", "--out", "m.safetensors"], "is a link to"),
+    "link to itself": (["info", "{folder}/loop.csv"], "loop.csv is a link to loop.csv, which cannot be found"),
+    "link to no model": (["sample", "{folder}/link.safetensors"], "is a link to"),
+    "folder without tables": (["info", "{folder}/a.csv"], "holds no .parquet file"),
+    "folder without tables, streamed": (["fit", "{folder}/a.csv", "--stream", "--out", "m.safetensors"], "no .parquet"),
+    "file as a folder for rows": (["sample", "{model}", "--out", "{csv}/rows.csv"], "rows.csv"),
+    "file as a folder for a model": (["fit", "penguins", "--out", "{csv}/m.safetensors"], "is a file, no folder"),
+    "file as a folder of a report": (["compare", "penguins", "--target", "sex", "--out", "{csv}/x"], "is a file"),
+    "table as a schema": (["info", "penguins", "--out", "{csv}"], "name it rows.schema.json"),
+    "query of a file": (["info", "{csv}", "--query", "select 1"], "--query is for a database"),
+    "digits without end": (["fit", "penguins", "--set", "alpha=" + "1" * 5000, "--out", "m.safetensors"], "alpha is"),
+    "depth without end": (["fit", "penguins", "--set", "alpha=" + "[" * 99_999, "--out", "m.safetensors"], "alpha is"),
+    "word for a switch": (
+        ["fit", "penguins", "--set", "shared_variance=no", "--out", "m.safetensors"],
+        "True or False",
+    ),
+    "words as priors": (
+        ["fit", "penguins", "--target", "species", "--set", 'priors=["a","b","c"]', "--out", "m.safetensors"],
+        "priors is ['a', 'b', 'c']",
+    ),
+    "identifier as target": (
+        ["fit", "penguins", "--target", "year", "--kind", "year=identifier", "--out", "m.safetensors"],
+        "the target 'year' is identifier",
+    ),
+    "every column dropped": (["info", "{csv}", "--drop", "a", "--drop", "b"], "--drop names every column of"),
+    "every column dropped, streamed": (
+        ["fit", "{csv}", "--drop", "a", "--drop", "b", "--stream", "--out", "m.safetensors"],
+        "--drop names every column of",
+    ),
+    "target as group": (["compare", "penguins", "--target", "sex", "--group", "sex"], "is the target and the group"),
+    "no group": (["compare", "penguins", "--target", "sex", "--group", "sexx"], "to group by (did you mean 'sex'?)"),
+    "seed too large": (["compare", "penguins", "--seed", str(2**32)], "seed is 4294967296"),
+    "seed too large for a curve": (
+        ["learning-curve", "penguins", "--target", "species", "--seed", str(2**32)],
+        "from 0 to 2^32 - 1",
+    ),
+    "seed too large for a model": (["sample", "{model}", "--seed", str(2**63)], "random_state is"),
+    "draws without end": (["impute", "{model}", "penguins", "--draws", "1000000000"], "more cells than fit in memory"),
     "no folder for rows": (["sample", "{model}", "--out", "absent/rows.csv"], "does not exist; make it first"),
     "folder as rows": (["sample", "{model}", "--out", "{folder}"], "is a folder"),
     "folder that ends in .csv": (["impute", "{model}", "penguins", "--out", "{folder}/a.csv"], "is a folder"),
@@ -396,6 +474,8 @@ def test_a_mistake_is_one_line_and_exit_code_2(name, model, tmp_path, capsys, mo
     (tmp_path / "rows.csv").write_text("a,b\n1,x\n2,y\n")
     for folder in ("a.csv", "a.png"):
         (tmp_path / folder).mkdir()
+    for link, to in (("link.csv", "gone.csv"), ("loop.csv", "loop.csv"), ("link.safetensors", "gone.safetensors")):
+        (tmp_path / link).symlink_to(to)
     arguments, said = MISTAKES[name]
     places = {"model": model, "csv": tmp_path / "rows.csv", "folder": tmp_path}
     code, out, err = asked(capsys, *(a.format(**places) for a in arguments))
@@ -404,29 +484,32 @@ def test_a_mistake_is_one_line_and_exit_code_2(name, model, tmp_path, capsys, mo
     assert said in err.splitlines()[-1]
     assert err.splitlines()[-1].startswith("begat: ")
     assert "Traceback" not in err and err.count("begat: ") == 1
-    assert not list(tmp_path.glob("*.safetensors"))
+    assert [file.name for file in tmp_path.glob("*.safetensors")] == ["link.safetensors"]
+    assert (tmp_path / "rows.csv").read_text() == "a,b\n1,x\n2,y\n"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_ctrl_c_keeps_what_is_finished(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "begat.cli.main",
-        "compare",
-        "penguins",
-        "--target",
-        "species",
-        "--out",
-        str(tmp_path),
-    ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+# streams and signals ------------------------------------------------------------------------------------------------
+BEGAT = f"{shlex.quote(sys.executable)} -m begat.cli.main"
+posix = pytest.mark.skipif(os.name != "posix", reason="streams, signals and devices of POSIX")
+
+
+def shell(command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True)
+
+
+@posix
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_an_end_from_outside_keeps_what_is_finished(end, tmp_path):
+    command = [sys.executable, "-m", "begat.cli.main", "compare", "penguins", "--target", "species"]
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert process.stderr is not None
     begun = 0
     for line in process.stderr:
         begun += "%" in line.split("  ")[0]
         if begun == 2:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(end)
             break
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -435,15 +518,112 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
     assert facts["interrupted"] is True
     assert "done" in {m["status"] for m in facts["models"]}
     assert "independent columns" in out
+    assert not list(tmp_path.glob(".*"))
 
 
-@pytest.mark.skipif(os.name != "posix", reason="pipes")
-def test_a_reader_that_leaves_is_no_mistake(model):
-    command = f"{sys.executable} -m begat.cli.main sample {model} -n 20000 | head -n 1"
-    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True)
+@posix
+@pytest.mark.parametrize(("verb", "first"), [("sample {model} -n 20000", "species,"), ("info adult", "adult: ")])
+def test_a_reader_that_leaves_is_no_mistake(verb, first, model):
+    done = shell(f"{BEGAT} {verb.format(model=model)} | head -n 1")
     assert done.returncode == 141
     assert done.stderr == ""
-    assert done.stdout.startswith("species,")
+    assert done.stdout.startswith(first)
+
+
+@posix
+@pytest.mark.parametrize("verb", ["--help", "info penguins", "info penguins --json", "sample {model}", "data penguins"])
+@pytest.mark.parametrize(
+    ("where", "said"), [(">&-", "begat: standard output is closed"), (">/dev/full", "begat: the output: No space left")]
+)
+def test_an_output_that_takes_nothing_is_one_line(where, said, verb, model):
+    if where == ">/dev/full" and not Path("/dev/full").exists():
+        pytest.skip("no device that is always full")
+    done = shell(f"{BEGAT} {verb.format(model=model)} {where}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(said) and done.stderr.count("\n") == 1
+
+
+@posix
+def test_a_closed_input_is_empty_and_a_closed_error_is_silent(model, tmp_path):
+    assert "begat: standard input is empty" in shell(f"{BEGAT} info - <&-").stderr
+    done = shell(f"{BEGAT} sample {model} -n 3 --out {tmp_path / 'rows.csv'} 2>&-")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert len(pd.read_csv(tmp_path / "rows.csv")) == 3
+    done = shell(f"{BEGAT} info nothing.csv 2>&-")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+
+
+# names that a terminal would obey ------------------------------------------------------------------------------------
+EVIL = "tgt\x1b[1m$\\frac{$"
+
+
+@pytest.fixture(scope="module")
+def evil(tmp_path_factory) -> Path:
+    """A folder with a table and its model, whose names and levels are commands, styles, formulas and line breaks."""
+    folder = tmp_path_factory.mktemp("evil")
+    y = ["a\x1b[31mred", "b[/bold]$x_{$"] * 30
+    frame = pd.DataFrame(
+        {
+            "esc\x1b]0;title\x07": [(i * 37 % 60) / 7 + i % 2 for i in range(60)],
+            "[red]mark[/x]": ["\u202eevil", "x\ny", "z\x9b31m"] * 20,
+            "new\nline\r": [i * 11 % 17 for i in range(60)],
+            EVIL: y,
+        }
+    )
+    frame.to_parquet(folder / "rows.parquet")
+    assert run(["fit", f"{folder}/rows.parquet", "--target", EVIL, "--out", f"{folder}/m.safetensors"]) == 0
+    return folder
+
+
+ASKED = {
+    "info": "info rows.parquet",
+    "info as JSON": "info rows.parquet --json",
+    "schema": "info rows.parquet --out rows.schema.json",
+    "model": "info m.safetensors",
+    "model as JSON": "info m.safetensors --json",
+    "score": "score m.safetensors rows.parquet --odd 5",
+    "predict": "predict m.safetensors rows.parquet --out p.csv",
+    "predict as JSON": "predict m.safetensors rows.parquet --json",
+    "impute": "impute m.safetensors rows.parquet --out i.parquet",
+    "compare": "compare rows.parquet --target TARGET --model 'naive Bayes' --out report",
+    "learning curve": "learning-curve rows.parquet --target TARGET --size 20 --repeats 2 --out curve.png",
+    "no file": "info 'no\x1b[31m.csv'",
+    "no column": "info rows.parquet --drop 'no\x1b[31m'",
+    "no evidence": "sample m.safetensors --given 'esc\x1b=3'",
+    "no verb": "'inf\x1bo' rows.parquet",
+}
+
+
+def words_of(value: object) -> set[str]:
+    """Every text in a JSON value, keys among them."""
+    if isinstance(value, str):
+        return {value}
+    inside = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    return set().union(*map(words_of, inside))
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_no_name_reaches_the_terminal_as_a_command(name, evil, capsys, monkeypatch):
+    monkeypatch.chdir(evil)
+    words = [EVIL if word == "TARGET" else word for word in shlex.split(ASKED[name])]
+    code, out, err = asked(capsys, *words)
+    assert code == (2 if name.startswith("no ") else 0), err
+    obeyed = [c for c in out + err if c != "\n" and (not c.isprintable() or c == "\u202e")]
+    assert not obeyed
+    assert "\\x1b" in out + err or name in ("impute", "learning curve", "schema") or name.endswith("JSON")
+    if name.endswith("JSON"):
+        assert EVIL in words_of(json.loads(out))
+
+
+# rows in a file and facts as JSON ------------------------------------------------------------------------------------
+@pytest.mark.parametrize("verb", ["sample {model} -n 4", "predict {model} penguins", "impute {model} penguins",
+                                  "data penguins"])  # fmt: skip
+def test_rows_go_to_the_file_or_into_the_json(verb, model, tmp_path, capsys):
+    asks = verb.format(model=model).split()
+    inside = as_json(capsys, *asks)
+    beside = as_json(capsys, *asks, "--out", tmp_path / "rows.csv")
+    assert set(beside) == set(inside) - {"rows"} | {"out"} and beside["out"] == str(tmp_path / "rows.csv")
+    assert len(pd.read_csv(tmp_path / "rows.csv")) == len(inside["rows"])
 
 
 # what a person types ----------------------------------------------------------------------------------------------

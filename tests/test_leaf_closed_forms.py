@@ -20,7 +20,7 @@ from begat.leaves.categorical import Categorical
 from begat.leaves.counts import NegativeBinomial, Poisson
 from begat.leaves.gaussian import Gaussian
 from begat.leaves.histogram import Histogram
-from begat.leaves.inverse import log_mass_by_tails, sample_by_tails
+from begat.leaves.inverse import ByTails
 from begat.leaves.lognormal import LogNormal
 from begat.leaves.multinomial import Multinomial
 from begat.leaves.registry import LEAVES, build, describe
@@ -359,7 +359,7 @@ def test_special_codes_refuse_parts_that_do_not_fit() -> None:
 
 
 # the inverse --------------------------------------------------------------------------------------------------------
-class Normals:
+class Normals(ByTails):
     """Standard normals at 0 and at a million, continuous or as whole parts."""
 
     states = 2
@@ -376,9 +376,9 @@ class Normals:
 @pytest.mark.parametrize(("lower", "upper"), [(-INF, INF), (7.0, INF), (-INF, -20.0), (1e6 + 6.0, 1e6 + 6.5)])
 def test_draws_invert_the_tails_however_far_out(lower: float, upper: float) -> None:
     law = Normals(grid=False)
-    mass = log_mass_by_tails(law, 0, Region(lower, upper)).exp()
+    mass = law.log_mass(0, Region(lower, upper)).exp()
     for k in range(2):
-        drawn = sample_by_tails(law, 0, Region(lower, upper), torch.full((2000,), k), rng(k))
+        drawn = law.sample_in(0, Region(lower, upper), torch.full((2000,), k), generator=rng(k))
         assert ((drawn >= lower) & (drawn <= upper)).all()
         if mass[k] == 0:
             continue
@@ -391,9 +391,9 @@ def test_draws_invert_the_tails_however_far_out(lower: float, upper: float) -> N
 def test_a_region_without_mass_is_drawn_at_an_end() -> None:
     state = torch.zeros(3, dtype=torch.long)
     for grid in (False, True):
-        assert (sample_by_tails(Normals(grid), 0, Region(200.0, 300.0), state, rng()) >= 200).all()
-        assert (log_mass_by_tails(Normals(grid), 0, Region(200.0, 300.0))[:1] == -INF).all()
-    assert (log_mass_by_tails(Normals(True), 0, Region(2.2, 2.8)) == -INF).all()
+        assert (Normals(grid).sample_in(0, Region(200.0, 300.0), state, generator=rng()) >= 200).all()
+        assert (Normals(grid).log_mass(0, Region(200.0, 300.0))[:1] == -INF).all()
+    assert (Normals(True).log_mass(0, Region(2.2, 2.8)) == -INF).all()
 
 
 # names --------------------------------------------------------------------------------------------------------------

@@ -305,7 +305,7 @@ def test_impute_keeps_the_cells_of_an_array(dtype):
     filled = NaiveBayes(leaves="gaussian").fit(X, y).impute(X, random_state=0)
     known = ~np.isnan(X.astype(float))
     assert filled.dtype == X.dtype and (filled[known] == X[known]).all()
-    assert (np.abs(filled[~known].astype(float)) < 40).all()
+    assert (np.abs(filled[~known].astype(float)) < 40).all()  # at least 12 deviations of each class
 
 
 @pytest.mark.parametrize("leaves", ["gaussian", "auto"])
@@ -346,12 +346,25 @@ def test_a_column_of_few_values_gets_the_leaf_that_expects_others():
     model = NaiveBayes().fit(pd.DataFrame({"x": x, "z": rng.normal(y)}), y)
     assert model.schema_["x"].atoms == (0.0,) and model.leaves_["x"] == "histogram"
     odd = pd.DataFrame({"x": [99_999, 1], "z": [0.0, 0.0]})
+    # A tail of power 3 costs 3 log(92,700) = 34 nats there, shares of codes and bins among 60 rows and z at most 26
+    # more; a Gaussian of the three numbers would take 2e10.
     assert model.log_prob(odd).min() > -60
 
 
-@pytest.mark.parametrize(("rows", "loss", "log_p"), [(30, 1.0, -45), (100, 0.7, -38), (300, 0.55, -35)])
-def test_few_rows_are_no_catastrophe(rows, loss, log_p):
-    """Adult census rows, mean over three draws: log-loss of the class and log-probability of the row, in nats."""
+def nats_of_ignorance(schema):
+    """-log of one row under equal mass on all levels, and on all points between the least and greatest value seen."""
+    each = [len(c.levels) if c.coded else 1 + (c.seen[1] - c.seen[0]) / c.grid.multiple for c in schema]
+    return np.log(each).sum()
+
+
+@pytest.mark.parametrize(("rows", "loss"), [(30, 1.51), (100, 0.65), (300, 0.83)])
+def test_few_rows_are_no_catastrophe(rows, loss):
+    """Adult census rows, mean over three draws: who has seen some of them knows more of others than who has seen none.
+
+    The log-loss of the class, nats, has no such bound, since columns that depend on each other count as if they did
+    not: it is held to five standard errors (3e-7) above its mean over 40 other draws, 0.79, 0.52 and 0.47 with
+    deviations of 0.25, 0.047 and 0.12.
+    """
     data = begat.read("adult", target="income")
     test = np.arange(40_000, 42_000)
     losses, scores = [], []
@@ -361,17 +374,18 @@ def test_few_rows_are_no_catastrophe(rows, loss, log_p):
         right = data.y.iloc[test].to_numpy()[:, None] == model.classes_
         losses.append(-model.predict_log_proba(data.X.iloc[test])[right].mean())
         scores.append(model.log_prob(data.X.iloc[test], data.y.iloc[test]).mean())
-    assert np.mean(losses) < loss and np.mean(scores) > log_p
+    assert np.mean(losses) < loss and np.mean(scores) > -nats_of_ignorance(data.schema)
 
 
 def test_ten_penguins_are_enough():
+    """Accuracy, mean over 30 draws: 100 other draws had 0.887, deviation 0.088; five standard errors less (3e-7)."""
     data = begat.read("penguins", target="species")
     right = []
-    for seed in range(10):
+    for seed in range(30):
         order = np.random.default_rng(seed).permutation(len(data.X))
         model = NaiveBayes(schema=data.schema).fit(data.X.iloc[order[:10]], data.y.iloc[order[:10]])
         right.append((model.predict(data.X.iloc[order[10:]]) == data.y.iloc[order[10:]]).mean())
-    assert np.mean(right) > 0.85
+    assert np.mean(right) > 0.887 - 5 * 0.088 / np.sqrt(30)
 
 
 ADDITIVE = ["gaussian", "histogram", "poisson", "negative_binomial", "multinomial", "categorical", "bernoulli"]
@@ -395,6 +409,9 @@ def test_parts_equal_the_whole(leaves):
 
 
 def test_ten_thousand_columns_do_not_underflow():
+    """Classes 0.2 apart in each of 10,000 columns of variance 1, means of 20 rows: the log-odds have the mean 200 and
+    the deviation sqrt(10,000 (0.04 + 2 / 20)) = 37, so that one of 20 rows is wrong once in 8e5 times.
+    """
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 60)
     X = rng.normal(size=(60, 10_000)) + 0.2 * y[:, None]
@@ -402,7 +419,7 @@ def test_ten_thousand_columns_do_not_underflow():
     assert (
         np.isfinite(model.log_prob(X)).all() and np.isfinite(model.predict_log_proba(X[40:])[range(20), y[40:]]).all()
     )
-    assert (model.predict(X[40:]) == y[40:]).mean() > 0.9
+    assert (model.predict(X[40:]) == y[40:]).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -644,7 +661,9 @@ def test_missing_values_are_outcomes_or_unknown():
     frame = table()
     outcome = NaiveBayes(leaves="gaussian").fit(frame, "income")
     unknown = NaiveBayes(leaves="gaussian", missing="unknown").fit(frame, "income")
-    assert outcome.sample(2000, random_state=0)["height"].isna().mean() == pytest.approx(0.1, abs=0.04)
+    share = frame["height"].isna().mean()  # of 800 rows; five deviations of 2,000 draws: false alarms 6e-7
+    bound = 5 * np.sqrt(share * (1 - share) / 2000) + 0.005  # 0.005: a pseudo-row or two for each class
+    assert abs(outcome.sample(2000, random_state=0)["height"].isna().mean() - share) < bound
     gap = frame[frame["height"].isna()].head(5)
     without = NaiveBayes(leaves="gaussian", missing="unknown").fit(frame.drop(columns="height"), "income")
     np.testing.assert_allclose(unknown.predict_proba(gap), without.predict_proba(gap), atol=1e-9)

@@ -9,9 +9,12 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Generator, Tensor, nn
 
 Relation = Literal["=", "<=", "~"]
+Label = Int[Tensor, " n"] | Float[Tensor, "n d"]
+"""The class of each row, or its embedding."""
 Stats = Mapping[str, Tensor]
 """Sufficient statistics by name. Leaves whose statistics are additive sum them over rows, files and machines."""
 
@@ -44,10 +47,10 @@ class Batch:
     weight is (n,), a number of repetitions.
     """
 
-    x: tuple[Tensor, ...]
-    known: tuple[Tensor | None, ...]
-    cond: Tensor | None = None
-    weight: Tensor | None = None
+    x: tuple[Shaped[Tensor, "n ..."], ...]
+    known: tuple[Bool[Tensor, "n ..."] | None, ...]
+    cond: Label | None = None
+    weight: Float[Tensor, " n"] | None = None
 
     def __len__(self) -> int:
         return len(self.x[0])
@@ -56,8 +59,8 @@ class Batch:
         """The batch with other labels, weights or cells."""
         return replace(self, **changes)
 
-    def rows(self, rows: slice | Tensor) -> Batch:
-        """The batch of these rows."""
+    def rows(self, rows: slice | Int[Tensor, " m"] | Bool[Tensor, " n"]) -> Batch:
+        """The batch of these rows: a range, places or a mask."""
         return Batch(
             tuple(x[rows] for x in self.x),
             tuple(None if k is None else k[rows] for k in self.known),
@@ -75,7 +78,15 @@ class Region(NamedTuple):
 
     lower: float = float("-inf")
     upper: float = float("inf")
-    codes: Tensor | None = None
+    codes: Bool[Tensor, " levels"] | None = None
+
+    def within(self, lower: float, upper: float) -> Region:
+        """What of the interval lies between these bounds; empty where lower > upper."""
+        return self._replace(lower=max(self.lower, lower), upper=min(self.upper, upper))
+
+    def whole(self) -> Region:
+        """The interval from its first whole number to its last; infinite ends stay."""
+        return self._replace(lower=float(np.ceil(self.lower)), upper=float(np.floor(self.upper)))
 
 
 @dataclass(frozen=True)
@@ -120,16 +131,16 @@ class Model(nn.Module, ABC):
     """The mathematics of a family on encoded tensors. It knows no file, no table and no optimiser."""
 
     @abstractmethod
-    def sample(self, n: int, cond: Tensor | None = None, *, generator: Generator) -> Batch:
+    def sample(self, n: int, cond: Label | None = None, *, generator: Generator) -> Batch:
         """n encoded examples, of the classes cond where given."""
 
 
-def unwritten(shape: tuple[int, ...], dtype: type[np.number]) -> Tensor:
+def unwritten(shape: tuple[int, ...], dtype: type[np.number]) -> Shaped[Tensor, ...]:
     """Memory for large results. NumPy asks the system for large pages where torch does not: writing them first takes
     half the time."""
     return torch.from_numpy(np.empty(shape, dtype))
 
 
-def all_finite(x: Tensor) -> bool:
+def all_finite(x: Shaped[Tensor, ...]) -> bool:
     """Whether no number of x is NaN or infinite; one pass, no mask."""
     return bool(torch.isfinite(x.sum())) or bool(torch.isfinite(x).all())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from begat.cli import options, output
+from begat.errors import FileError
 
 if TYPE_CHECKING:
     from begat.compare import Progress
@@ -86,8 +87,10 @@ def compare(
     if as_json:
         output.print_json(report.to_dict())
     else:
-        print(report)
-        if out is not None:
+        output.tell(report)
+        if out is not None and not report.unwritten:
             output.say(f"\nWrote {out}/results.json, {out}/compare.png and the models beside them.")
+    if report.unwritten:
+        raise FileError(report.unwritten)
     if report.interrupted:
         raise typer.Exit(INTERRUPTED)

@@ -23,15 +23,12 @@ def data(
     from begat.codecs.catalogue import CATALOGUE, load
 
     if name is not None:
-        from begat.codecs.write import write
-
         output.table_place(out)
         frame = load(name)
+        answer = output.put_rows(frame, out, as_json)
         if as_json:
-            output.print_json({"rows": output.records(frame)})
-            return
-        write(frame, out)
-        if out != "-":
+            output.print_json(answer)
+        elif out != "-":
             output.say(
                 f"Wrote {len(frame):,} rows to {out}. Licence: {CATALOGUE[name].licence}; {CATALOGUE[name].source}."
             )
@@ -47,6 +44,6 @@ def data(
     output.print_table(["name", "rows", "columns", "target", "licence", "source"], rows, right=(1, 2))
     absent = [e for e in entries if e.file is None]
     if absent:
-        print("Not on this machine; one line each brings them:")
+        output.tell("Not on this machine; one line each brings them:")
     for e in absent:
-        print(f"  {e.name}: {e.how}")
+        output.tell(f"  {e.name}: {e.how}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,8 +47,7 @@ def fit(
 
     if family not in FAMILIES:
         raise BegatError(f"the family {family!r} does not exist{did_you_mean(family, FAMILIES)}")
-    destination(out)  # now, not after a long fit
-    output.file_place(out)
+    place = destination(out)  # now, not after a long fit
     estimator = getattr(begat, FAMILIES[family])
     chosen = options.settings(setting, estimator, reserved=("schema", "random_state"))
     reading = options.Reading(target, kind, drop, schema, separator, encoding, query)
@@ -65,15 +63,15 @@ def fit(
     with output.working("fitting"):
         model.fit(rows, known.target)
     model.save(out)
-    seconds = perf_counter() - started
+    seconds, size = perf_counter() - started, place.stat().st_size
     if as_json:
-        output.print_json(_facts(model, out, len(rows), seconds, notes))
+        output.print_json(_facts(model, out, size, len(rows), seconds, notes))
         return
     output.notes(notes)
     scored = output.counted(sum(column.scored for column in known.columns), "column")
-    print(f"Learnt {output.counted(len(rows), 'row')} of {scored} in {seconds:.1f} s.")
-    print(model.likelihood)
-    print(f"Wrote {out} ({Path(out).stat().st_size / 1024:,.0f} KB). Ask it: begat sample {out} -n 5")
+    output.tell(f"Learnt {output.counted(len(rows), 'row')} of {scored} in {seconds:.1f} s.")
+    output.tell(model.likelihood)
+    output.tell(f"Wrote {out} ({size / 1024:,.0f} KB). Ask it: begat sample {out} -n 5")
 
 
 def _with_target(table: Data) -> Data:
@@ -104,7 +102,7 @@ def _repeating(schema: Schema, rows: Any) -> list[str]:
     return [f"{few}; most classes have one row to learn from"] if 2 * classes > n else []
 
 
-def _facts(model: Any, out: str, rows: int, seconds: float, notes: tuple[str, ...]) -> dict[str, Any]:
+def _facts(model: Any, out: str, size: int, rows: int, seconds: float, notes: tuple[str, ...]) -> dict[str, Any]:
     return {
         "model": out,
         "family": type(model).__name__,
@@ -113,7 +111,7 @@ def _facts(model: Any, out: str, rows: int, seconds: float, notes: tuple[str, ..
         "classes": [str(c) for c in getattr(model, "classes_", ())],
         "leaves": {str(name): leaf for name, leaf in model.leaves_.items()},
         "likelihood": str(model.likelihood),
-        "bytes": Path(out).stat().st_size,
+        "bytes": size,
         "seconds": seconds,
         "notes": notes,
     }

@@ -36,8 +36,6 @@ def impute(
     """
     import pandas as pd
 
-    from begat.codecs.write import write
-
     output.table_place(out, separator)
     fitted = options.loaded(model, unseen)
     table = options.Reading(separator=separator, encoding=encoding, query=query).like(data, fitted.schema_)
@@ -53,11 +51,11 @@ def impute(
         whole = pd.concat([m.assign(**{name: i + 1}) for i, m in enumerate(made)], ignore_index=True)
     else:
         whole = made[0]
+    answer = output.put_rows(whole, out, as_json, table.schema, separator)
     if as_json:
         facts = {"missing_cells": filled + sum(left.values()), "filled_cells": filled, "left_cells": left}
-        output.print_json({**facts, "rows": output.records(whole)})
+        output.print_json({**facts, **answer})
         return
-    write(whole, out, table.schema, separator=separator)
     output.say(f"Filled {output.counted(filled, 'cell')} in {output.counted(len(frame), 'row')}.")
     if left:
         names = output.listed([f"{name} ({output.counted(n, 'cell')})" for name, n in left.items()])

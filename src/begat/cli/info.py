@@ -28,7 +28,7 @@ def info(
     query: options.Query = None,
     out: Annotated[
         str | None,
-        typer.Option("--out", metavar="FILE", help="Write the schema as a file to edit and pass to --schema."),
+        typer.Option("--out", metavar="FILE", help="Write the schema as a .json file to edit and pass to --schema."),
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -44,12 +44,11 @@ def info(
         _model(path, out, as_json)
         return
     data = options.Reading(target, kind, drop, schema, separator, encoding, query).data(path)
-    if out is not None:
-        data.schema.save(out)
+    _write(data.schema, out)
     if as_json:
         output.print_json({"name": data.name, "rows": len(data), "notes": data.notes, "schema": data.schema.to_dict()})
         return
-    print(f"{data.name}: {output.counted(len(data), 'row')}, {output.counted(len(data.schema), 'column')}")
+    output.tell(f"{data.name}: {output.counted(len(data), 'row')}, {output.counted(len(data.schema), 'column')}")
     shown = {f"{c.name}: {c.why}" for c in data.schema}
     output.notes([note for note in data.notes if note not in shown])
     _table(data.schema)
@@ -63,18 +62,19 @@ def _model(path: str, out: str | None, as_json: bool) -> None:
 
     header = peek(path, families=FAMILIES)
     model = load(path)  # long vocabularies are tensors, so the header alone does not tell the schema
-    if out is not None:
-        model.schema_.save(out)
+    _write(model.schema_, out)
     size = Path(path).stat().st_size
     if as_json:
         output.print_json({**header, "schema": model.schema_.to_dict(), "bytes": size})
         return
-    print(f"{path}: {header['family']}, written by begat {header['begat']} (format {header['format']}), {size:,} bytes")
-    print(f"recipe: {_words(header.get('params', {}))}")
-    print(f"likelihood: {model.likelihood}")
+    output.tell(
+        f"{path}: {header['family']}, written by begat {header['begat']} (format {header['format']}), {size:,} bytes"
+    )
+    output.tell(f"recipe: {_words(header.get('params', {}))}")
+    output.tell(f"likelihood: {model.likelihood}")
     for line in _held(header.get("rows", {})):
-        print(line)
-    print(f"target: {'none' if model.schema_.target is None else model.schema_.target}")
+        output.tell(line)
+    output.tell(f"target: {'none' if model.schema_.target is None else model.schema_.target}")
     _table(model.schema_)
 
 
@@ -114,9 +114,18 @@ def _words(value: Any) -> str:
 
 
 def _check_place(out: str) -> None:
-    if out.endswith(SUFFIX):
-        raise BegatError(f"--out {out!r} would be a schema, not a model; name it {Path(out).stem}.schema.json")
     output.file_place(out)
+    if not out.endswith(".json"):  # so that no table or model is overwritten
+        raise BegatError(f"--out {out!r} would be a schema; name it {Path(out).stem}.schema.json")
+
+
+def _write(schema: Schema, out: str | None) -> None:
+    """The schema as a file, whole or not at all: the one that it replaces may have been edited by hand."""
+    if out is not None:
+        from begat.estimators.whole import whole
+
+        with whole(out) as part:
+            schema.save(part)
 
 
 def _table(schema: Schema) -> None:

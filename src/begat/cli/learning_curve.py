@@ -63,6 +63,6 @@ def learning_curve(
     rows = [[f"{size:,}", *(cells[size, metric, model] for metric, model in columns)] for size in curve.sizes]
     header = ["rows", *(f"{metric.replace('_', '-')}, {model}" for metric, model in columns)]
     output.print_table(header, rows, right=range(len(header)))
-    print(curve)
+    output.tell(curve)
     if out is not None:
         output.say(f"Wrote {out}.")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
 from begat import __version__
-from begat.cli import compare, data, fit, impute, info, learning_curve, predict, sample, score
+from begat.cli import compare, data, fit, impute, info, learning_curve, output, predict, sample, score
 from begat.errors import BegatError, MissingDependency
 
 USAGE = 2
@@ -59,11 +63,18 @@ def begat(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a process that is told to end tidies up, too
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a screen that lacks a letter is no reason to fail
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; what is a person's mistake becomes one line on standard error."""
+    if "stdout" in _opened():
+        return _refuse("standard output is closed; open it, or send it to a file or to /dev/null")
+    if any(a == "" or re.fullmatch(r"--[\w-]+=", a) for a in arguments):
+        return _refuse("an argument is empty; give a name or a path (is a variable of the shell not set?)", arguments)
     command = typer.main.get_command(app)
     try:
         with warnings.catch_warnings():
@@ -86,12 +97,21 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _opened() -> list[str]:
+    """Give standard streams that are closed the null device, so that no file gets their number; which they were."""
+    closed = [name for name in ("stdin", "stdout", "stderr") if getattr(sys, name) is None]
+    for name in closed:  # in this order, for the system gives the lowest free number
+        setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
+    return closed
+
+
 def _refuse(message: str, hint: Sequence[str] = ()) -> int:
-    line = " ".join(message.split())
+    line = output.harmless(" ".join(message.split()))
     verb = next((a for a in hint if not a.startswith("-")), "")
     known = {command.name for command in app.registered_commands}
     help_line = f" (see begat {verb + ' ' if verb in known else ''}--help)" if hint else ""
-    print(f"begat: {line}{help_line}", file=sys.stderr)
+    with suppress(OSError):  # where not even this can be written, the exit code says it
+        print(f"begat: {line}{help_line}", file=sys.stderr)
     return USAGE
 
 
@@ -100,7 +120,7 @@ def _noting() -> Callable[..., None]:
     said: set[str] = set()
 
     def note(message: Warning | str, *_: object, **__: object) -> None:
-        line = " ".join(str(message).split())
+        line = output.harmless(" ".join(str(message).split()))
         if line not in said:
             said.add(line)
             print(f"note: {line}", file=sys.stderr)

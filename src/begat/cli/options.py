@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import signature
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from begat.errors import BegatError, DataError, did_you_mean
+from begat.errors import BegatError, DataError, FileError, did_you_mean
 
 if TYPE_CHECKING:
     from begat.codecs.data import Data
@@ -84,7 +85,9 @@ Settings = Annotated[
 RowsOut = Annotated[
     str, typer.Option("--out", metavar="FILE", help="Where rows go: .csv .parquet ... by its ending, - for the screen.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object, for machines; rows that --out writes are not in it.")
+]
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ class Reading:
         """The table at the path."""
         from begat.codecs.read import read
 
+        self._check(path)
         return read(
             path,
             self.target,
@@ -118,6 +122,7 @@ class Reading:
         """The table at the path, its columns read as the columns of a schema that a model was fitted under."""
         from begat.codecs.read import read_like
 
+        self._check(path)
         return read_like(path, schema, separator=self.separator, encoding=self.encoding, query=self.query)
 
     def source(self, path: str) -> tuple[Any, Schema]:
@@ -129,14 +134,35 @@ class Reading:
             raise DataError(
                 "--stream reads Parquet and UTF-8 text with commas; leave --separator, --encoding, --query out"
             )
+        self._check(path)
         rows = open_source(path)
         kinds = pairs(self.kinds, "--kind", "zip=category")
         return rows, scan(rows, kinds=kinds, drop=tuple(self.drop or ()), target=self.target, schema=self._schema())
+
+    def _check(self, path: str) -> None:
+        """Refuse a link whose file is gone, a query of what is no database, and to drop every column."""
+        if os.path.islink(path) and not os.path.exists(path):
+            raise FileError(f"{path} is a link to {os.readlink(path)}, which cannot be found; name the file itself")
+        if self.query is not None and "://" not in path:
+            raise BegatError(f"--query is for a database (sqlite:///shop.db), which {path} is not; leave it out")
+        names = _names(path) if self.drop else []
+        if names and set(names) <= set(self.drop or ()):
+            raise DataError(f"--drop names every column of {path}; keep at least one")
 
     def _schema(self) -> Schema | None:
         from begat.schema import Schema
 
         return None if self.schema is None else Schema.load(self.schema)
+
+
+def _names(path: str) -> list[str]:
+    """The columns of text and Parquet, whose rows are not read for it; none of what else there is."""
+    from begat.codecs.source import open_source
+
+    try:
+        return [str(name) for name in open_source(path).names]
+    except BegatError:
+        return []
 
 
 def loaded(path: str, unseen: str | None = None) -> Any:
@@ -193,5 +219,5 @@ def settings(options: Sequence[str] | None, estimator: type, reserved: Sequence[
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, or a number of more digits, or lists of more depth, than any has
         return text

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,30 @@ from begat.errors import FileError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from begat.schema import Schema
+
 PATIENCE = 2.0
 """Seconds after which a person is told that work goes on."""
 WIDTH = 120
 """Columns of text where the screen's width is unknown."""
+COMMANDS = re.compile("[\\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What a terminal obeys or cannot show: control characters, marks that turn the direction of text, halves of one."""
+
+
+def harmless(text: str) -> str:
+    """Text that a file or a person gave, with what a terminal would obey spelled out: \\x1b, \\n, \\u202e."""
+    return COMMANDS.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def tell(text: object) -> None:
+    """An answer on standard output."""
+    print("\n".join(map(harmless, str(text).split("\n"))))
 
 
 def print_json(value: Any) -> None:
     """One JSON value; numbers that are not finite become null, what JSON does not know becomes text."""
-    print(json.dumps(_plain(value), ensure_ascii=False, indent=1, allow_nan=False))
+    text = json.dumps(_plain(value), ensure_ascii=False, indent=1, allow_nan=False)
+    print("\n".join(COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", line) for line in text.split("\n")))
 
 
 def _plain(value: Any) -> Any:
@@ -39,23 +55,33 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
+def put_rows(
+    frame: pd.DataFrame, out: str, as_json: bool, schema: Schema | None = None, separator: str | None = None
+) -> dict[str, Any]:
+    """Write rows to a file or on the screen, unless JSON goes there: the entry of a JSON answer that has them."""
+    from begat.codecs.write import write
+
+    if as_json and out == "-":
+        return {"rows": records(frame)}
+    write(frame, out, schema, separator=separator)
+    return {"out": out}
+
+
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a frame as JSON objects: missing cells are null, dates ISO text."""
     made: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", date_format="iso", double_precision=15))
     return made
 
 
-def print_table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", right: Sequence[int] = ()
-) -> None:
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
     """Rows of text under a header; the columns in `right` are aligned to the right."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(header):
-        table.add_column(name, justify="right" if i in right else "left", overflow="fold")
+        table.add_column(_literal(name), justify="right" if i in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_literal(cell) for cell in row))
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
@@ -63,21 +89,21 @@ def print_table(
 
 
 def _literal(text: str) -> Any:
-    """Text that a person's data may hold, with nothing in it taken for a style."""
+    """Text that a person's data may hold, with nothing in it taken for a style or a command."""
     from rich.text import Text
 
-    return Text(text)
+    return Text(harmless(text))
 
 
 def say(text: str) -> None:
-    """A line on standard error, so that standard output holds only the answer."""
-    print(text, file=sys.stderr)
+    """Lines on standard error, so that standard output holds only the answer."""
+    print("\n".join(map(harmless, text.split("\n"))), file=sys.stderr)
 
 
 def notes(found: Sequence[str]) -> None:
     """What a person would be surprised by, each once, on standard error."""
     for note in dict.fromkeys(found):
-        say(f"note: {note}")
+        say(f"note: {harmless(note)}")
 
 
 def counted(n: int, noun: str) -> str:
@@ -100,6 +126,7 @@ def table_place(out: str | None, separator: str | None = None) -> None:
         from begat.codecs.write import destination
 
         destination(out)
+        file_place(out)
 
 
 def file_place(out: str | None) -> None:
@@ -107,13 +134,17 @@ def file_place(out: str | None) -> None:
     if out is not None:
         from begat.codecs.stream import place
 
-        place(out)
+        folder = place(out).parent
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise FileError(f"the folder {folder} may not be written to; give another one")
 
 
 def folder_place(out: str | None) -> None:
     """Refuse, before any work, a place where no folder can be made."""
-    if out is not None and Path(out).exists() and not Path(out).is_dir():
-        raise FileError(f"{out} is a file; give the name of a folder")
+    if out is not None:
+        from begat.estimators import whole
+
+        whole.folder_place(out)
 
 
 @contextmanager
@@ -153,6 +184,6 @@ def following() -> Iterator[Callable[[str, str, float], None]]:
     with Console(stderr=True).status("starting ...") as status:
 
         def move(name: str, step: str, done: float) -> None:
-            status.update(f"{done:4.0%}  {name}: {step}" if name else step)
+            status.update(_literal(f"{done:4.0%}  {name}: {step}" if name else step))
 
         yield move

@@ -34,8 +34,6 @@ def predict(
     """
     import pandas as pd
 
-    from begat.codecs.write import write
-
     output.table_place(out, separator)
     fitted = options.loaded(model, unseen)
     target, classes = fitted.schema_.target, fitted.role_ == "classification"
@@ -50,10 +48,10 @@ def predict(
             each = fitted.predict_proba(frame)
             made = made.assign(**{f"P({c})": each[:, i] for i, c in enumerate(fitted.classes_)})
     judged = _judged(frame, made, target, classes)
+    answer = output.put_rows(made, out, as_json, fitted.schema_.only([target]) if classes else None, separator)
     if as_json:
-        output.print_json({"rows": output.records(made), "judged": judged})
+        output.print_json({**answer, "judged": judged})
         return
-    write(made, out, fitted.schema_.only([target]) if classes else None, separator=separator)
     if judged is not None:
         output.say(_said(judged, target))
     if out != "-":

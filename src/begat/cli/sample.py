@@ -24,15 +24,12 @@ def sample(
     Example:
       begat sample penguins.safetensors -n 1000 --given "body_mass_g=4000..5000" --given sex=female --out rows.csv
     """
-    from begat.codecs.write import write
-
     output.table_place(out, separator)
     fitted = options.loaded(model)
     with output.working("drawing"):
         rows = fitted.sample(n, given=evidence.parse(given, fitted.schema_), random_state=seed)
+    answer = output.put_rows(rows, out, as_json, fitted.schema_, separator)
     if as_json:
-        output.print_json({"rows": output.records(rows)})
-        return
-    write(rows, out, fitted.schema_, separator=separator)
-    if out != "-":
+        output.print_json(answer)
+    elif out != "-":
         output.say(f"Wrote {output.counted(n, 'row')} to {out}.")

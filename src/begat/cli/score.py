@@ -24,13 +24,18 @@ def score(
             "--odd",
             metavar="N",
             min=0,
-            help="Also show the N least likely rows, and of each the cell that is more surprising than is usual in its "
-            "column by most.",
+            help="Also show the N least likely rows, and of each the cell whose surprise exceeds what is usual in its "
+            "column, the median over the rows, by most.",
         ),
     ] = 0,
     out: Annotated[
         str | None,
-        typer.Option("--out", metavar="FILE", help="Write each row's log-probability and each cell's surprise."),
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Write each row's log-probability and each cell's surprise given the others, in nats on its column's "
+            "own grid or unit.",
+        ),
     ] = None,
     unseen: options.Unseen = None,
     separator: options.Separators = None,
@@ -75,20 +80,22 @@ def score(
         return
     if possible.all():
         error = "" if facts["stderr"] is None else f" +- {facts['stderr']:.4f}"
-        print(f"{facts['log_likelihood']:.4f}{error} nats per row over {len(each):,} rows")
+        output.tell(f"{facts['log_likelihood']:.4f}{error} nats per row over {len(each):,} rows")
     else:
-        print(f"{facts['impossible_rows']:,} of {len(each):,} rows are impossible: outside stated bounds or off a grid")
+        output.tell(
+            f"{facts['impossible_rows']:,} of {len(each):,} rows are impossible: outside stated bounds or off a grid"
+        )
         if possible.any():
-            print(f"{facts['mean_of_possible_rows']:.4f} nats per row over the others")
-    print(fitted.likelihood)
+            output.tell(f"{facts['mean_of_possible_rows']:.4f} nats per row over the others")
+    output.tell(fitted.likelihood)
     if facts["without_target"]:
-        print(f"of the columns without {target}, which the rows do not have")
+        output.tell(f"of the columns without {target}, which the rows do not have")
     if odd:
         rows = [[f"{o['row']:,}", f"{o['log_prob']:.2f}", str(o["column"]), o["value"] or "(missing)",
                  f"{o['surprise']:.2f}", f"{o['usual_surprise']:.2f}"] for o in facts["odd"]]  # fmt: skip
         header = ["row", "log p", "oddest cell", "value", "surprise, nats", "usual there"]
         output.print_table(header, rows, right=(0, 1, 4, 5))
-        print("Rows count from 1, the header not among them. Usual is the median of the column over these rows.")
+        output.tell("Rows count from 1, the header not among them. Usual is the median of the column over these rows.")
 
 
 def _odd(each: Any, surprise: pd.DataFrame, table: Data, most: int) -> list[dict[str, Any]]:

@@ -51,9 +51,9 @@ def on_grid(values: np.ndarray, counts: np.ndarray, spacing: float) -> np.ndarra
 def sentinels(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
     """Places of conventional sentinels that occur twice, further from the rest than the rest is wide; its two ends."""
     values = values.astype(np.float64)
-    conventional = np.isin(values, SENTINELS)
+    conventional = np.isin(values, SENTINELS) if (counts >= 2).any() else np.zeros(len(values), dtype=bool)
     rest = values[~conventional]
-    if len(rest) < 2:
+    if len(rest) < 2 or not conventional.any():
         return np.zeros(0, dtype=np.int64), (np.nan, np.nan)
     low, high = float(rest[0]), float(rest[-1])
     gaps = np.maximum(low - values, values - high)

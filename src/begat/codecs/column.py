@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from begat.codecs.cells import Cells, cells, words
-from begat.codecs.dates import UNITS, date_format, from_ticks, to_ticks
+from begat.codecs.dates import UNITS, date_format, from_ticks, held, to_ticks
 from begat.codecs.grid import bounded, from_grid, to_grid
 from begat.codecs.levels import Encoding, Missing, Unseen, decode_levels, encode_levels, number_dtype, textual
 from begat.codecs.spelling import missing_in, parse, spell
@@ -142,17 +142,18 @@ def _read_dates(column: Column, found: Cells) -> np.ndarray:
 
 
 def _encode_numbers(column: Column, values: np.ndarray, absent: np.ndarray | None, missing: Missing) -> Encoding:
-    single = column.kind == "continuous" and column.dtype in ("float32", "Float32")
+    if column.grid is None:
+        k, on = values.astype(np.float32 if column.single else np.float64, copy=False), None
+    else:
+        k, on = to_grid(values, column.grid)
+        on = None if on.all() else on
     codes = None
     if column.special:
         codes = np.zeros(len(values), dtype=np.int32)
         for i, atom in enumerate(column.atoms):
-            codes[values == atom] = i + 1
-    if column.grid is None:
-        k, on = values.astype(np.float32 if single else np.float64, copy=False), None
-    else:
-        k, on = to_grid(values, column.grid)
-        on = None if on.all() else on
+            # On a grid 0.30000000000000004 is the special code 0.3; a code off the grid is equal to itself alone.
+            point = column.grid is not None and (step := column.encoded(atom)) == round(step)
+            codes[(k == step) & (True if on is None else on) if point else values == atom] = i + 1
     k, inside = bounded(k, column)
     possible = on if inside is None else inside if on is None else on & inside
     if codes is None:
@@ -213,8 +214,10 @@ def _decode_dates(column: Column, values: np.ndarray, codes: np.ndarray | None, 
     found = re.search(r"[\[,= ](ns|us|ms|s|D|m|h|day)[\],]", column.dtype)
     unit = {"day": "D"}.get(found[1], found[1]) if found else "D" if "ate" in column.dtype[:12] else "us"
     unit = "ns" if column.tick == "nanosecond" else unit
-    like = Cells(column.dtype, np.zeros(0, dtype=f"datetime64[{unit}]"))
-    dates = from_ticks(ticks, column.tick, unit, like.zone)
+    zone = Cells(column.dtype, np.zeros(0, dtype=f"datetime64[{unit}]")).zone
+    # Draws beyond what the column can hold are its ends.
+    limits = held(column.tick, unit, zone, column.text.date if column.text is not None else "")
+    dates = from_ticks(np.clip(ticks, *limits), column.tick, unit, zone)
     if absent is not None:
         dates = np.where(absent, np.datetime64("NaT", unit), dates)  # type: ignore[call-overload]
     made = Cells(column.dtype, dates)

@@ -39,6 +39,11 @@ DATES = (
     "%d %b %Y", "%-d %b %Y", "%d %B %Y", "%-d %B %Y", "%b %d, %Y", "%b %-d, %Y", "%B %d, %Y", "%B %-d, %Y", "%Y-%m",
 )  # fmt: skip
 """Formats of the date itself; the first that reads every value is taken. Two digits of a year are 1969 to 2068."""
+CENTURIES = {
+    "%y": ("1969-01-01", "2068-12-31T23:59:59.999999"), "%Y%m%d": ("1900-01-01", "2099-12-31T23:59:59.999999"),
+    "%Y-%m": ("1900-01-01", "2099-12-31T23:59:59.999999"),
+}  # fmt: skip
+"""The dates that formats of so few parts can tell; digits of other years are taken for numbers."""
 _TIME = re.compile(
     r"(?P<gap>[T ])\d{1,2}:\d{2}(?P<s>:\d{2})?(?P<f>\.\d{1,9})?(?P<p> ?[AaPp][Mm])?"
     r"(?P<z>(?P<zg> ?)(?:Z|[+-]\d{2}:?\d{2}))?$"
@@ -90,7 +95,7 @@ def read_dates(words: Sequence[str], form: str) -> np.ndarray:
     months = ((year - 1970) * 12 + np.clip(month, 1, 12) - 1).astype("datetime64[M]")
     dates = months.astype("datetime64[D]") + (day - 1)
     valid &= dates.astype("datetime64[M]") == months
-    if "%Y%m%d" in form or form == "%Y-%m":  # other numbers look like these, too
+    if "%Y%m%d" in form or form == "%Y-%m":  # other numbers look like these, too: CENTURIES
         valid &= (year >= 1900) & (year < 2100)
     out = dates.astype("datetime64[us]") + (((hour * 60 + minute) * 60 + second) * 1_000_000)
     if "z" in get:
@@ -99,8 +104,11 @@ def read_dates(words: Sequence[str], form: str) -> np.ndarray:
         nano = np.array([v.ljust(9, "0") for v in get["f"]], dtype=np.int64)
         out = out + nano // 1000
         if (nano % 1000).any():
+            first, last = ends("ns")
+            valid &= (out >= first.astype(out.dtype)) & (out < last.astype(out.dtype))
             out = out.astype("datetime64[ns]") + nano % 1000
-    out[~valid] = np.datetime64("NaT")
+    first, last = ends(np.datetime_data(out.dtype)[0])
+    out[~valid | (out < first) | (out > last)] = np.datetime64("NaT")
     all_of_them = np.full(len(words), np.datetime64("NaT"), dtype=out.dtype)
     all_of_them[fits] = out
     return all_of_them
@@ -233,42 +241,77 @@ def coarsest(values: np.ndarray) -> str:
     raise SchemaError("dates finer than nanoseconds are not supported")
 
 
+def _unit(tick: str) -> str:
+    """The numpy unit of a tick that a schema states."""
+    if tick not in UNITS:
+        raise SchemaError(f"tick {tick!r} does not exist{did_you_mean(tick, UNITS)}")
+    return UNITS[tick]
+
+
 def to_ticks(values: np.ndarray, tick: str, zone: str | None = None) -> np.ndarray:
     """Whole ticks (m,) since 1970-01-01, rounded down. Days of a zone are its own; finer ticks its winter time."""
     if zone and tick == "day":
         values = _days_here(values, zone)
     elif zone:
         values = values + np.timedelta64(_winter(zone), "s")
-    return values.astype(f"datetime64[{UNITS[tick]}]").astype(np.int64)
+    return values.astype(f"datetime64[{_unit(tick)}]").astype(np.int64)
 
 
 def from_ticks(ticks: np.ndarray, tick: str, unit: str, zone: str | None = None) -> np.ndarray:
-    """The dates (m,) of whole ticks in a numpy unit; beyond what calendars and the unit hold, their ends."""
-    if tick not in UNITS:
-        raise SchemaError(f"tick {tick!r} does not exist{did_you_mean(tick, UNITS)}")
-    coarse, first, last = UNITS[tick], np.datetime64("0001-01-02"), np.datetime64("9999-12-30")
-    if unit == "ns":
-        first, last = np.datetime64("1677-09-23"), np.datetime64("2262-04-10")
-    ends = (end.astype(f"datetime64[{coarse}]").astype(np.int64) for end in (first, last))
-    values = np.clip(ticks, *ends).astype(np.int64).astype(f"datetime64[{coarse}]").astype(f"datetime64[{unit}]")
+    """The dates (m,) of whole ticks in a numpy unit, which holds them."""
+    values = ticks.astype(np.int64).astype(f"datetime64[{_unit(tick)}]").astype(f"datetime64[{unit}]")
     if zone and tick == "day":
         return _days_in_utc(values, zone)
     return values - np.timedelta64(_winter(zone), "s").astype(f"timedelta64[{unit}]") if zone else values
 
 
+def ends(unit: str, zone: str | None = None) -> tuple[np.datetime64, np.datetime64]:
+    """The first and the last moment of UTC that calendars and a numpy unit hold, on the clocks of a zone, too."""
+    first: np.datetime64 = np.datetime64("0001-01-01", "us")
+    last: np.datetime64 = np.datetime64("9999-12-31T23:59:59.999999", "us")
+    if unit == "ns":
+        first, last = np.datetime64(1 - 2**63, "ns"), np.datetime64(2**63 - 1, "ns")
+    if zone and unit == "ns":  # a day is more than any clock goes ahead or behind
+        return first + np.timedelta64(1, "D"), last - np.timedelta64(1, "D")
+    if zone:
+        first = first - np.timedelta64(min(0, _east(zone, 2)), "s")
+        last = last - np.timedelta64(max(0, _east(zone, 9998)), "s")
+    return first, last
+
+
+def held(tick: str, unit: str, zone: str | None, form: str) -> tuple[int, int]:
+    """The first and the last tick of a column of this unit, or of text in this format of dates."""
+    first, last = ends(unit, zone)
+    short = "%y" if "%y" in form else "%Y%m%d" if "%Y%m%d" in form else form
+    if short in CENTURIES:
+        first, last = (np.datetime64(end, "us") for end in CENTURIES[short])
+    low, high = to_ticks(np.array([first, last]), tick, zone)
+    begun = from_ticks(np.array([low]), tick, "us", zone)[0] < first.astype("datetime64[us]")
+    return int(low) + bool(begun), int(high)
+
+
+def _place(zone: str) -> datetime.tzinfo:
+    from zoneinfo import ZoneInfo
+
+    if fixed := re.search(r"([+-]\d{2}:?\d{2})$", zone):
+        return datetime.timezone(datetime.timedelta(seconds=_offset(fixed[1])))
+    try:
+        return ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        raise SchemaError(f"the time zone {zone!r} is not known here; convert the dates to UTC") from None
+
+
+@cache
+def _east(zone: str, year: int) -> int:
+    """The most seconds east of Greenwich in a year; negative west of it."""
+    moments = (datetime.datetime(year, month, 1, tzinfo=datetime.UTC) for month in (1, 7))
+    return max(int(m.astimezone(_place(zone)).utcoffset().total_seconds()) for m in moments)  # type: ignore[union-attr]
+
+
 @cache
 def _winter(zone: str) -> int:
     """Seconds east of Greenwich when no summer time is kept: a constant, so that ticks of a zone go back exactly."""
-    from zoneinfo import ZoneInfo
-
-    fixed = re.search(r"([+-]\d{2}:?\d{2})$", zone)
-    if fixed:
-        return _offset(fixed[1])
-    try:
-        place = ZoneInfo(zone)
-    except (KeyError, ValueError, OSError):
-        raise SchemaError(f"the time zone {zone!r} is not known here; convert the dates to UTC") from None
-    moments = (datetime.datetime(2020, month, 1, tzinfo=datetime.UTC).astimezone(place) for month in (1, 7))
+    moments = (datetime.datetime(2020, month, 1, tzinfo=datetime.UTC).astimezone(_place(zone)) for month in (1, 7))
     return min(int(m.utcoffset().total_seconds()) for m in moments)  # type: ignore[union-attr]
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from begat.codecs.dates import date_format, is_date
 from begat.codecs.facts import Facts
-from begat.codecs.spelling import LONGEST, is_number
+from begat.codecs.numbers import apart, noisy
+from begat.codecs.spelling import LONGEST, is_number, plain
 from begat.schema import CODED, UNSCORED, Column, TextFormat
 
 NAMED = 3
@@ -34,7 +35,7 @@ def described(made: Column, facts: Facts, why: str | None = None) -> Column:
     if made.kind in CODED:
         notes.extend(_alike(facts.text))
     notes.extend(_codes(made, facts))
-    if made.kind == "decimal" and made.grid is not None and facts.noisy(made.grid):
+    if made.kind == "decimal" and made.grid is not None and noisy(facts.seen, made.grid, facts.atoms):
         notes.append("up to rounding: 0.30000000000000004 counts, and comes back, as 0.3")
     if made.kind == "text":
         notes.append("set aside")
@@ -52,7 +53,7 @@ def surprising(column: Column) -> bool:
 
 def _special(form: TextFormat) -> bool:
     """Whether numbers are not in plain digits with a decimal point."""
-    return (form.decimal, form.thousands, form.prefix, form.suffix, form.width) != (".", "", "", "", 0)
+    return not plain(form) or form.width > 0
 
 
 def _example(facts: Facts) -> str:
@@ -69,13 +70,14 @@ def _codes(made: Column, facts: Facts) -> list[str]:
     if not made.atoms:
         return []
     notes = []
-    for atom in sorted(made.atoms, key=facts.repeats, reverse=True)[:NAMED] if len(made.atoms) < facts.rows else ():
-        apart, repeats = facts.stands_apart(atom), facts.repeats(atom)
-        if apart is None:
-            notes.append(f"the value {atom:g} repeats {repeats} times")
+    repeats = {atom: int(np.count_nonzero(facts.numbers == atom)) for atom in made.atoms}
+    for atom in sorted(repeats, key=lambda a: -repeats[a])[:NAMED] if len(made.atoms) < facts.rows else ():
+        rest = apart(facts.seen, atom)
+        if rest is None:
+            notes.append(f"the value {atom:g} repeats {repeats[atom]} times")
         else:
-            rest = f"{apart[0]:g} to {apart[1]:g}"
-            notes.append(f"{atom:g} looks like a code for something else: {repeats} rows, the rest is {rest}")
+            said = f"{repeats[atom]} rows, the rest is {rest[0]:g} to {rest[1]:g}"
+            notes.append(f"{atom:g} looks like a code for something else: {said}")
     if len(made.atoms) > NAMED:
         notes.append(f"{len(made.atoms)} such values in all")
     return notes

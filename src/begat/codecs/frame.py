@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from begat.codecs.cells import Cells, Container, cells
+from begat.codecs.cells import Container, cells
+from begat.codecs.in_numpy import stacked, to_numpy
 from begat.errors import DataError
 
 
@@ -130,6 +131,14 @@ def column(X: Any, i: int) -> Any:
     return X.to_series(i) if container(X) == "polars" else X.iloc[:, i]
 
 
+def columns(X: Any) -> list[Any]:
+    """All columns as their container holds them."""
+    X = _settled(X)
+    if isinstance(X, np.ndarray):
+        return list(X.T)
+    return X.get_columns() if container(X) == "polars" else [series for _, series in X.items()]
+
+
 def by_columns(X: Any) -> Any:
     """The same table with every column in one piece of memory: rows of an array are turned in one go."""
     return np.asfortranarray(X) if isinstance(X, np.ndarray) else X
@@ -142,8 +151,8 @@ def block(X: Any, at: Sequence[int]) -> np.ndarray | None:
         view = X if list(at) == list(range(X.shape[1])) else None
     elif container(X) == "pandas" and at and list(at) == list(range(at[0], at[0] + len(at))):
         part = X.iloc[:, at[0] : at[0] + len(at)]
-        types = set(part.dtypes)
-        view = part.to_numpy() if len(types) == 1 and isinstance(next(iter(types)), np.dtype) else None
+        types = {t if isinstance(t, np.dtype) else None for t in part.dtypes}
+        view = part.to_numpy() if len(types) == 1 and None not in types else None
     else:
         view = None
     plain = view is not None and view.dtype.isnative and view.dtype.kind in "iuf" and view.dtype.itemsize <= 8
@@ -154,129 +163,17 @@ def build(kind: Container, names: Sequence[str | int], columns: Sequence[Any]) -
     """A frame of this kind from columns (`Cells`, series, arrays), dtypes restored; an array drops the names."""
     made = [cells(c, n) for c, n in zip(columns, names, strict=True)]
     if kind == "numpy":
-        return _stack([to_numpy(c) for c in made])
+        return stacked([to_numpy(c) for c in made])
     if kind == "polars":
         import polars as pl
+
+        from begat.codecs.in_polars import to_polars
 
         return pl.DataFrame([to_polars(c, str(n)) for n, c in zip(names, made, strict=True)])
     import pandas as pd
 
+    from begat.codecs.in_pandas import to_pandas
+
     frame = pd.DataFrame({i: to_pandas(c) for i, c in enumerate(made)}, copy=False)
     frame.columns = pd.Index(list(names))
     return frame
-
-
-def _stack(columns: list[np.ndarray]) -> np.ndarray:
-    kinds = {c.dtype.kind for c in columns}
-    if len({c.dtype for c in columns}) > 1 and not kinds <= set("iufb"):
-        columns = [c.astype(object) for c in columns]
-    dtype = columns[0].dtype if len({c.dtype for c in columns}) == 1 else np.result_type(*columns)
-    out = np.empty((len(columns[0]), len(columns)), dtype=dtype)
-    for i, c in enumerate(columns):
-        out[:, i] = c
-    return out
-
-
-def to_numpy(c: Cells) -> np.ndarray:
-    """A column as a one-dimensional array of its dtype where that can hold it; missing is NaN, NaT or None."""
-    if c.levels is not None:
-        out = c.objects()
-        return out.astype(str) if c.dtype == "str" and c.missing() is None else out
-    if c.dtype.startswith("object"):
-        return c.objects()
-    if c.mask is not None and c.mask.any():
-        return np.where(c.mask, np.nan, c.values.astype(np.float64))
-    return _narrowed(c)
-
-
-def _narrowed(c: Cells) -> np.ndarray:
-    """The values in the width that the dtype names, where it names a numpy one."""
-    try:
-        named = np.dtype(c.dtype.lower() if c.family == "numbers" else c.dtype)
-    except TypeError:
-        return c.values
-    return c.values if named.kind not in "iufbM" else c.values.astype(named, copy=False)
-
-
-def to_pandas(c: Cells) -> Any:
-    """A column as what pandas calls its dtype; names of polars are translated."""
-    import pandas as pd
-
-    said = c.dtype
-    if c.levels is not None:
-        if c.categorical:
-            inner = [p for p in said[9:-1].split(", ") if p and p != "ordered"] if said.startswith("category[") else []
-            categories = pd.Index(list(c.levels), dtype=inner[0] if inner else None)
-            return pd.Categorical.from_codes(c.values, categories=categories, ordered=c.ordered)
-        if said.startswith("object"):
-            return pd.Series(c.objects(), dtype=object)
-        textual = all(isinstance(v, str) for v in c.levels)
-        known = said if "string" in said else "str"
-        return pd.Series(c.objects(), dtype=known if textual else object)
-    if said == "object[date]" or said.startswith("date32"):
-        out = pd.array(c.values.astype("datetime64[D]").astype(object), dtype=object)
-        return out if said == "object[date]" else out.astype(said)
-    if said == "object[decimal]":
-        import decimal
-
-        return pd.array([None if v != v else decimal.Decimal(repr(v)) for v in c.values.tolist()], dtype=object)
-    if said.startswith("object"):
-        return pd.Series(c.objects(), dtype=object)
-    if c.family == "dates":
-        return _pandas_dates(c)
-    if c.values.dtype.kind == "f":
-        return _pandas_dtype(pd.array(_narrowed(c)) if said.startswith("Float") else pd.Series(_narrowed(c)), said)
-    masked = c.mask is not None and c.mask.any()
-    whole = _narrowed(c)
-    nullable = pd.array(whole)
-    if masked:
-        nullable[c.mask] = pd.NA
-    return _pandas_dtype(nullable if masked else pd.Series(whole), said)
-
-
-def _pandas_dtype(made: Any, said: str) -> Any:
-    """The column under the name it had, where pandas knows the name and the values allow it."""
-    try:
-        return made.astype({"Boolean": "boolean"}.get(said, said))
-    except (TypeError, ValueError):
-        return made
-
-
-def _pandas_dates(c: Cells) -> Any:
-    import pandas as pd
-
-    unit = np.datetime_data(c.values.dtype)[0]
-    made = pd.Series(c.values.astype(f"datetime64[{unit if unit in ('s', 'ms', 'us', 'ns') else 's'}]"))
-    if c.zone:
-        made = made.dt.tz_localize("UTC").dt.tz_convert(c.zone)
-    return _pandas_dtype(made, c.dtype.replace("Datetime[", "datetime64["))
-
-
-def to_polars(c: Cells, name: str) -> Any:
-    """A column as what polars calls its dtype; names of pandas and numpy are translated."""
-    import polars as pl
-
-    said = c.dtype
-    if c.levels is not None:
-        textual = all(isinstance(v, str) for v in c.levels)
-        if not textual:
-            same = len({type(v) for v in c.levels}) < 2
-            return pl.Series(name, c.objects().tolist(), dtype=None if same else pl.Object)
-        made = pl.Series(name, c.objects().tolist(), dtype=pl.String)
-        if said == "Enum" or c.ordered:
-            return made.cast(pl.Enum([str(v) for v in c.levels]))
-        return made.cast(pl.Categorical) if c.categorical else made.cast(pl.Null) if said == "Null" else made
-    absent = c.missing()
-    if c.family == "dates":
-        day = said in ("Date", "object[date]")
-        unit = np.datetime_data(c.values.dtype)[0]
-        unit = unit if unit in ("ms", "us", "ns") else "us"
-        made = pl.Series(name, c.values.astype(f"datetime64[{unit}]"))
-        made = made.dt.replace_time_zone("UTC").dt.convert_time_zone(c.zone) if c.zone else made
-        return made.cast(pl.Date) if day else made
-    if said.startswith("Decimal"):
-        precision, scale = (int(v) for v in said[8:-1].split(","))
-        made = pl.Series(name, c.values, nan_to_null=True)
-        return made.cast(pl.Decimal(precision, scale))
-    made = pl.Series(name, _narrowed(c), nan_to_null=True)
-    return made if absent is None or c.values.dtype.kind == "f" else made.set(pl.Series(absent), None)

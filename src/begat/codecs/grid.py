@@ -80,6 +80,13 @@ def decimals_of(values: np.ndarray) -> int | None:
     return None
 
 
+def above(numbers: np.ndarray, lowest: int) -> np.ndarray:
+    """How far whole numbers (n,) lie above the lowest of them, as int64: no type of integer overflows on the way."""
+    if numbers.dtype.kind == "u":
+        return (numbers - numbers.dtype.type(lowest)).astype(np.int64)
+    return numbers.astype(np.int64, copy=False) - lowest if lowest else numbers.astype(np.int64, copy=False)
+
+
 def common_step(whole: np.ndarray, rows: int) -> tuple[int, int]:
     """(multiple, offset) of distinct whole numbers seen in so many rows; (1, 0) without ample evidence for a step."""
     if len(whole) < SHOWN or rows < 100:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
+from begat.codecs.grid import EXACT, above
 from begat.errors import SchemaError
 
 CLASSES = {
@@ -108,7 +109,9 @@ def make(pattern: str, n: int, generator: torch.Generator | None = None, start: 
     """
     parts = list(_parts(pattern))
     if any(not isinstance(p, str) and not p[0] for p in parts):
-        template = "".join(_literal(p) if isinstance(p, str) else p[0][:1] * p[1] or f"{{:0{p[2]}d}}" for p in parts)
+        template = "".join(
+            _literal(p) if isinstance(p, str) else p[0][0] * p[1] if p[0] else f"{{:0{p[2]}d}}" for p in parts
+        )
         counters = [(p[1], 10 ** p[2] if p[2] else None) for p in parts if not isinstance(p, str) and not p[0]]
         turns = [room for _, room in counters]
         again = None if None in turns else math.lcm(*(room for room in turns if room))
@@ -136,6 +139,22 @@ def make(pattern: str, n: int, generator: torch.Generator | None = None, start: 
     return made
 
 
+def numbers(pattern: str, n: int, dtype: str, start: int = 0) -> np.ndarray:
+    """n whole numbers (n,), number `start` and on after the last one of a pattern such as "{17..4711}".
+
+    After the largest number that the dtype holds come those from 0, from the smallest where the pattern has negatives.
+    """
+    found = re.fullmatch(r"\{(-?\d+)\.\.(-?\d+)\}", pattern)
+    if found is None:
+        raise SchemaError(f"the pattern {pattern!r} makes no whole numbers, as its column holds; write {{17..4711}}")
+    kind = np.dtype(dtype)
+    lowest, highest = (-EXACT, EXACT) if kind.kind == "f" else (int(np.iinfo(kind).min), int(np.iinfo(kind).max))
+    lowest = lowest if int(found[1]) < 0 else 0
+    first = int(found[2]) + 1 + start - lowest
+    made = [lowest + (first + i) % (highest - lowest + 1) for i in range(n)]
+    return np.array(made, dtype=object).astype(kind)
+
+
 def _literal(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
@@ -151,7 +170,7 @@ def running(values: np.ndarray, lowest: int, highest: int, name: object) -> str 
     if not (dense or named):
         return None
     if highest - lowest < 4 * n + 1000:
-        distinct = int((np.bincount((values - lowest).astype(np.int64)) > 0).sum())
+        distinct = int((np.bincount(above(values, lowest)) > 0).sum())
     else:
         distinct = len(np.unique(values))
     if distinct < n:

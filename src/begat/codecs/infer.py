@@ -42,24 +42,24 @@ def infer(
     """
     X = frame.as_frame(X)
     names, box = frame.names(X), frame.container(X)
-    kinds, drop, stated = dict(kinds or {}), list(drop), schema
+    kinds, drop, stated, here = dict(kinds or {}), set(drop), schema, set(names)
     for name in (*kinds, *drop, *(() if target is None else (target,))):
-        if name not in names:
+        if name not in here:
             raise DataError(f"no column {name!r}{did_you_mean(name, names)}")
     for name, kind in kinds.items():
         if kind not in KINDS:
             raise SchemaError(f"column {name!r}: kind {kind!r} does not exist{did_you_mean(kind, KINDS)}")
     given = {} if stated is None else {c.name: c for c in stated.columns}
     for name in given:
-        if name not in names and stated is not None and name != stated.target:
+        if name not in here and stated is not None and name != stated.target:
             raise SchemaError(f"the schema has a column {name!r} that the data lack{did_you_mean(name, names)}")
-    if target is None and stated is not None and stated.target in names and stated.target not in drop:
+    if target is None and stated is not None and stated.target in here and stated.target not in drop:
         target = stated.target
     ends = _ends(X, names)
     if any(e.low != e.low for e in ends.values()):
         X = frame.by_columns(X)
     columns = []
-    for i, name in enumerate(names):
+    for i, (name, values) in enumerate(zip(names, frame.columns(X), strict=True)):
         if name in drop:
             continue
         end = ends.get(i)
@@ -70,7 +70,7 @@ def infer(
             columns.append(replace(made, seen=(float(end.low), float(end.high))))
             continue
         known = given.get(name) if name not in kinds else None
-        found = cells(frame.column(X, i), name)
+        found = cells(values, name)
         place = {"target": name == target, "array": box == "numpy"}
         columns.append(infer_column(name, found, kind=kinds.get(name), given=known, ends=ends.get(i), **place))
     if not columns:
@@ -91,7 +91,7 @@ def infer_column(
     """One column's entry in a schema; `infer` explains the arguments."""
     found = cells(values, name)
     if given is not None and given.complete and not (given.kind == "datetime" and given.tick is None):
-        return replace(given, dtype=found.dtype)
+        return _with_remainder(replace(given, dtype=found.dtype))
     kind = kind if kind is not None else given.kind if given is not None else None
     facts = Facts(name, found, ends, zeros=kind in ("count", "integer", "decimal", "continuous"))
     _refuse_infinity(facts)
@@ -103,7 +103,22 @@ def infer_column(
     if given is None:
         return made
     said = {f.name: v for f in fields(Column) if (v := getattr(given, f.name)) != f.default and f.name != "dtype"}
-    return replace(made, **said)
+    return _with_remainder(replace(made, **said))
+
+
+def _with_remainder(column: Column) -> Column:
+    """The column without special codes between its bounds where these are all points there: each has mass of its own.
+
+    As special codes they would leave the remainder, which has some of the mass, no point to give it to.
+    """
+    if not column.atoms or column.grid is None:
+        return column
+    low, high = column.limits
+    points = {a for a in column.atoms if low <= (k := column.encoded(a)) <= high and k == round(k)}
+    if len(points) <= high - low:
+        return column
+    why = f"{column.why}; its special codes are all points between its bounds and need no code".removeprefix("; ")
+    return replace(column, atoms=tuple(a for a in column.atoms if a not in points), why=why)
 
 
 def _filled(kind: str, facts: Facts, array: bool) -> Column:

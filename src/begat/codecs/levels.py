@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from begat.codecs.cells import Cells
+from begat.codecs.cells import INTEGERS, Cells, declares, words
 from begat.codecs.grid import EXACT
 from begat.codecs.spelling import missing_in
 from begat.errors import DataError, did_you_mean
@@ -49,6 +49,10 @@ def encode_levels(column: Column, found: Cells, missing: Missing, unseen: Unseen
     elif found.family == "booleans":
         codes = _lookup(levels, (False, True), None)[found.values.astype(np.int8)]
         codes = codes if found.mask is None else np.where(found.mask, np.int32(-1), codes)
+    elif found.family == "numbers" and column.dtype == INTEGERS and any(isinstance(v, str) for v in levels):
+        # Among all rows are integers that no number type holds; these alone it does.
+        text = [None if v is None else str(v) for v in found.objects()]
+        return encode_levels(column, words(np.array(text, dtype=object), INTEGERS), missing, unseen)
     elif found.family == "numbers":
         codes = _number_codes(levels, found)
     elif np.isnat(found.values).all():
@@ -73,8 +77,8 @@ def encode_levels(column: Column, found: Cells, missing: Missing, unseen: Unseen
     if gone is None:
         return Encoding(codes=codes)
     codes[gone] = 0
-    words = () if strange is None else tuple(Counter(found.take(strange).objects().tolist()).items())
-    return Encoding(codes=codes, known_codes=~gone, unseen=words)
+    others = () if strange is None else tuple(Counter(found.take(strange).objects().tolist()).items())
+    return Encoding(codes=codes, known_codes=~gone, unseen=others)
 
 
 def _lookup(levels: tuple[Scalar, ...], words: tuple[Scalar, ...], tokens: np.ndarray | None) -> np.ndarray:
@@ -140,7 +144,9 @@ def _by_table(pairs: list[tuple[int | float, int]], values: np.ndarray) -> np.nd
 
 def textual(dtype: str) -> bool:
     """Whether a column of this dtype holds text."""
-    return dtype in ("object", "String", "Categorical", "Null") or dtype.startswith(("str", "large_string"))
+    return dtype in ("object", "String", "Categorical", "Null", "null[pyarrow]") or dtype.startswith(
+        ("str", "large_string")
+    )
 
 
 def number_dtype(column: Column) -> str:
@@ -148,7 +154,7 @@ def number_dtype(column: Column) -> str:
     inner = re.search(r"(u?int|float)(8|16|32|64)", column.dtype.lower())
     if inner:
         return inner[0]
-    whole = column.grid is not None and column.grid.decimals == 0 and column.dtype == "object"
+    whole = column.grid is not None and column.grid.decimals == 0 and column.dtype in ("object", INTEGERS)
     return "float32" if column.dtype.startswith("float[") else "int64" if whole and column.text is None else "float64"
 
 
@@ -158,12 +164,11 @@ def decode_levels(column: Column, codes: np.ndarray) -> Cells:
     gone = gone if gone is not None and gone.any() else None
     numeric = not any(isinstance(v, str) for v in levels)
     flat = np.where(codes >= len(levels), -1, codes) if gone is not None else codes
-    declared = dtype.split("[")[0] in ("category", "Categorical", "Enum")
-    if not numeric or declared or textual(dtype):
-        token = column.text.missing if column.text is not None and not (declared or column.text.read) else ""
+    if not numeric or declares(dtype) or textual(dtype):
+        token = column.text.missing if column.text is not None and not (declares(dtype) or column.text.read) else ""
         if token and gone is not None and token not in levels:
             levels, flat = (*levels, token), np.where(flat < 0, len(levels), flat)
-        return Cells(dtype, flat, levels, ordered="ordered" in dtype)
+        return Cells(dtype, flat, levels, ordered=re.search("ordered(?!=0)", dtype) is not None)
     if levels and all(isinstance(v, bool) for v in levels):
         return Cells(dtype, np.array([*levels, False])[flat], mask=gone)
     if re.search("int", dtype.lower()):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from begat.codecs.cells import Cells, cells
 from begat.codecs.dates import is_date, read_dates, spell_dates
 from begat.schema import Column, TextFormat
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "missing", "(missing)"})
 """Words that stand for a missing value, without regard to case and surrounding blanks."""
@@ -99,11 +102,11 @@ def number_format(words: Sequence[str], zeros: bool = False) -> TextFormat | Non
     """
     if not words:
         return None
+    tried = [words[0], words[len(words) // 2], words[-1]]
     first = re.fullmatch(rf"[-+]?({AFFIX} ?)?[-+]?[\d.,].*?( ?{AFFIX})?", words[0].strip())
-    if first is None:
+    if first is None or not all(map(is_number, tried)):
         return None
     prefix, suffix = first[1] or "", first[2] or ""
-    tried = [words[0], words[len(words) // 2], words[-1]]
     for decimal, thousands in MARKS:
         form = TextFormat(decimal, thousands, prefix, suffix)
         if all(np.isfinite(_numbers(some, form, strict=True)).all() for some in (tried, words)):
@@ -113,23 +116,30 @@ def number_format(words: Sequence[str], zeros: bool = False) -> TextFormat | Non
 
 def _details(words: Sequence[str], form: TextFormat, zeros: bool) -> TextFormat | None:
     """The digits after the mark, if every word has as many, and the width that leading zeros keep."""
-    plain = [_stripped(w, form) for w in words]
-    whole, _, rest = zip(*(w.lower().partition("e")[0].partition(form.decimal) for w in plain), strict=True)
-    padded = [len(w) for w in whole if len(w) > 1 and w[0] == "0"]
-    if (padded and not zeros) or max(map(len, whole)) > LONGEST:
+    import pyarrow.compute as pc
+
+    text = _digits(words, form)
+    bare = pc.replace_substring_regex(text, "[eE].*", "")
+    length, mark = (np.asarray(f) for f in (pc.utf8_length(bare), pc.find_substring(bare, form.decimal)))
+    whole, rest = np.where(mark < 0, length, mark), np.where(mark < 0, 0, length - mark - 1)
+    padded = np.asarray(pc.starts_with(bare, "0")) & (whole > 1)
+    if (padded.any() and not zeros) or whole.max() > LONGEST:
         return None
-    width = max(padded) if padded and len({len(w) for w in whole}) == 1 else 0
-    digits = {len(r) for r in rest}
-    fixed = digits.pop() if len(digits) == 1 and not any("e" in w.lower() for w in plain) else -1
-    return TextFormat(
-        form.decimal, form.thousands, form.prefix, form.suffix, width=width, decimals=fixed if fixed > 0 else -1
-    )
+    width = int(whole[0]) if padded.any() and (whole == whole[0]).all() else 0
+    fixed = int(rest[0]) if (rest == rest[0]).all() and bare.equals(text) else 0
+    return TextFormat(form.decimal, form.thousands, form.prefix, form.suffix, width=width, decimals=fixed or -1)
 
 
-def _stripped(word: str, form: TextFormat) -> str:
-    """The digits and marks of a number without sign, affixes and thousands."""
-    word = word.strip().lstrip("+-").removeprefix(form.prefix).lstrip("+-").removesuffix(form.suffix)
-    return word.replace(form.thousands, "") if form.thousands else word
+def _digits(words: Sequence[str], form: TextFormat) -> pa.Array:
+    """Numbers in this spelling without sign, affixes and thousands: their digits and marks."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    text = pc.utf8_ltrim(pc.utf8_trim_whitespace(pa.array(words, pa.string())), "+-")
+    if form.prefix or form.suffix:
+        end = -len(form.suffix) if form.suffix else None
+        text = pc.utf8_ltrim(pc.utf8_slice_codeunits(text, len(form.prefix), end), "+-")
+    return pc.replace_substring(text, form.thousands, "") if form.thousands else text
 
 
 def _numbers(words: Sequence[str], form: TextFormat, strict: bool = False) -> np.ndarray:
@@ -137,6 +147,10 @@ def _numbers(words: Sequence[str], form: TextFormat, strict: bool = False) -> np
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    text = pa.array(words, pa.string())
+    quick = plain_numbers(text) if plain(form) else None
+    if quick is not None:
+        return quick
     mark, group = re.escape(form.decimal), re.escape(form.thousands)
     whole = r"\d+"
     if form.thousands:
@@ -146,18 +160,37 @@ def _numbers(words: Sequence[str], form: TextFormat, strict: bool = False) -> np
         rf"^\s*(?P<a>[-+]?)(?:{re.escape(form.prefix)})(?P<b>[-+]?)(?P<i>(?:{whole})?)"
         rf"(?P<d>(?:{mark}\d*)?)(?P<e>(?:[eE][-+]?\d+)?)(?:{re.escape(form.suffix)})\s*$"
     )
-    text = pa.array(words, pa.string())
     found = pc.extract_regex(text, pattern)
     sign, inner, i, d, e = (pc.struct_field(found, [k]) for k in range(5))
     if form.thousands:
         i = pc.replace_substring(i, form.thousands, "")
     d = pc.replace_substring(d, form.decimal, ".")
-    plain = pc.binary_join_element_wise(pc.replace_substring(pc.binary_join_element_wise(sign, inner, ""), "+", ""),
-                                        i, d, e, "")  # fmt: skip
-    readable = pc.match_substring_regex(plain, r"^-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$")
-    plain = pc.if_else(readable, plain, pa.scalar(None, pa.string()))
-    out = pc.cast(plain, pa.float64()).to_numpy(zero_copy_only=False)
+    sign = pc.replace_substring(pc.binary_join_element_wise(sign, inner, ""), "+", "")
+    bare = pc.binary_join_element_wise(sign, i, d, e, "")
+    readable = pc.match_substring_regex(bare, r"^-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$")
+    bare = pc.if_else(readable, bare, pa.scalar(None, pa.string()))
+    out = pc.cast(bare, pa.float64()).to_numpy(zero_copy_only=False)
     return np.where(np.isinf(out), np.nan, out)
+
+
+def plain(form: TextFormat) -> bool:
+    """Whether numbers are in plain digits with a decimal point."""
+    return (form.decimal, form.thousands, form.prefix, form.suffix) == (".", "", "", "")
+
+
+def plain_numbers(text: Any) -> np.ndarray | None:
+    """Numbers (m,) float64 of an Arrow array of text in plain digits, NaN where null, by Arrow's own parser.
+
+    None where some word needs a closer look: "inf" and "nan" are numbers to the parser, and none to a person.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        numbers = pc.cast(text, pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        return None
+    return numbers if int(np.isfinite(numbers).sum()) == len(text) - text.null_count else None
 
 
 def parse(values: Any, column: Column) -> np.ndarray:

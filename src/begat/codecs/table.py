@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from begat.codecs import frame, identifier
-from begat.codecs.cells import Cells, Container
+from begat.codecs.cells import INTEGERS, Cells, Container, declares
 from begat.codecs.column import decode_column, encode_column
 from begat.codecs.levels import Encoding, Missing, Unseen, number_dtype, textual
 from begat.core import Batch, Field, Spec, all_finite
@@ -63,7 +63,7 @@ class TableCodec:
         self.slots = tuple(slots)
         self.spec = Spec((Field((values,), None), Field((len(codes),), tuple(codes))))
         numbers = [s.column for s in slots if s.value is not None]
-        single = bool(numbers) and all(c.kind == "continuous" and c.dtype in ("float32", "Float32") for c in numbers)
+        single = bool(numbers) and all(c.single for c in numbers)
         self.first = _consecutive([s.column for s in slots])
         self.dtype = np.dtype(np.float32 if single else np.float64)
 
@@ -93,8 +93,9 @@ class TableCodec:
         known: list[np.ndarray | None] = [None, None]
         possible: np.ndarray | None = None
         strange: list[tuple[str | int, Any, int]] = []
+        held = frame.columns(X)
         for slot, place in zip(self.slots, places, strict=True):
-            made = encode_column(slot.column, frame.column(X, place), missing, unseen)
+            made = encode_column(slot.column, held[place], missing, unseen)
             strange += [(slot.column.name, level, cells) for level, cells in made.unseen]
             self._write(slot, made, values, codes, known)
             if made.possible is not None:
@@ -248,10 +249,10 @@ def shared(view: np.ndarray) -> Tensor:
 def _unscored(column: Column, n: int, generator: Generator | None, start: int) -> Cells:
     """New identifiers; otherwise n missing cells."""
     if column.kind == "identifier" and column.pattern is not None:
-        made = identifier.make(column.pattern, n, generator, start)
-        if textual(column.dtype) or column.dtype.split("[")[0] in ("category", "Enum"):
-            return Cells(column.dtype if textual(column.dtype) else "str", np.arange(n), tuple(made))
-        return Cells(column.dtype, np.array([int(v) for v in made]).astype(number_dtype(column)))
+        if textual(column.dtype) or declares(column.dtype) or column.dtype == INTEGERS:
+            made = identifier.make(column.pattern, n, generator, start)
+            return Cells("str" if declares(column.dtype) else column.dtype, np.arange(n), tuple(made))
+        return Cells(column.dtype, identifier.numbers(column.pattern, n, number_dtype(column), start))
     if textual(column.dtype):
         return Cells(column.dtype, np.full(n, -1), ())
     if column.coded:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from begat.codecs.infer import infer_column
-from begat.codecs.spelling import missing_in, parse
+from begat.codecs.spelling import missing_in, parse, plain, plain_numbers
 from begat.errors import DataError
 from begat.schema import Column, Schema, TextFormat
 
@@ -26,9 +26,11 @@ def typed(table: pd.DataFrame | pa.Table, schema: Schema, first: int = 0) -> pd.
     import pandas as pd
 
     columns: dict[str | int, Any] = {}
+    frame = isinstance(table, pd.DataFrame)
+    held = dict(table.items() if frame else zip(table.column_names, table.columns, strict=True))
     for column in schema:
         name = column.name
-        values = table[name] if isinstance(table, pd.DataFrame) else table.column(str(name))
+        values = held[name]
         if is_text(values):
             made, bad = convert(values, column)
             if bad is not None:
@@ -45,7 +47,8 @@ def natural(schema: Schema, table: pd.DataFrame) -> Schema:
     Levels that are whole numbers in plain digits become numbers, dtypes those of numbers and dates, and a stated column
     of numbers or dates whose schema does not say how text spells it gets that from the text.
     """
-    return replace(schema, columns=tuple(_natural(c, table[c.name]) if is_text(table[c.name]) else c for c in schema))
+    held = dict(table.items())
+    return replace(schema, columns=tuple(_natural(c, held[c.name]) if is_text(held[c.name]) else c for c in schema))
 
 
 def natural_dtype(column: Column) -> str:
@@ -63,14 +66,13 @@ def _natural(column: Column, values: Any) -> Column:
     if column.text is None and (column.numeric or column.kind == "datetime"):
         said = infer_column(column.name, values, kind=column.kind).text
         column = replace(column, text=said)
-    levels = column.levels or ()
+    levels, text = column.levels or (), column.text
     if levels and all(isinstance(v, str) and re.fullmatch(r"0|-?[1-9]\d{0,14}", v) for v in levels):
         whole = tuple(int(v) for v in levels)
         column = replace(column, levels=tuple(sorted(whole)) if levels == tuple(sorted(levels)) else whole)
-        column = replace(column, text=column.text or TextFormat())
-    if column.text is not None:
-        column = replace(column, text=replace(column.text, read=True))
-    return replace(column, dtype=natural_dtype(column))
+        text = text or TextFormat()
+    text = None if text is None else replace(text, read=True)
+    return replace(column, text=text, dtype=natural_dtype(column))
 
 
 def _whole_levels(column: Column) -> bool:
@@ -89,16 +91,16 @@ def is_text(values: Any) -> bool:
     return pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
 
 
-def convert(values: Any, column: Column) -> tuple[pd.Series, int | None]:
+def convert(values: Any, column: Column) -> tuple[Any, int | None]:
     """A column of text (n,) as its kind says, and the first row that is not in its format (None: all are)."""
     import pandas as pd
 
     if column.kind == "datetime":
         dates = parse(values, column)
-        made = pd.Series(dates)
-        if "%z" in (column.text or TextFormat()).date:
-            made = made.dt.tz_localize("UTC")
-        return made.astype(natural_dtype(column)), _first_unreadable(values, column, np.isnat(dates))
+        unit, _, zone = natural_dtype(column)[len("datetime64[") : -1].partition(", ")
+        made = dates.astype(f"datetime64[{unit}]")
+        moments = pd.DatetimeIndex(made).tz_localize(zone).array if zone else made
+        return moments, _first_unreadable(values, column, np.isnat(dates))
     whole = _whole_levels(column)
     if not column.numeric and not whole:
         return _words(values, column), None
@@ -109,7 +111,7 @@ def convert(values: Any, column: Column) -> tuple[pd.Series, int | None]:
     whole = (whole or column.kind in ("count", "integer")) and not column.missing and bad is None
     if whole and (numbers == np.rint(numbers)).all():  # False where one is missing
         numbers = numbers.astype(np.int64)
-    return pd.Series(numbers), bad
+    return numbers, bad
 
 
 def unreadable(column: Column, row: int, word: str) -> str:
@@ -139,18 +141,11 @@ def _quick(values: Any, column: Column) -> np.ndarray | None:
     import pyarrow.compute as pc
 
     form = column.text or TextFormat()
-    if form.decimal != "." or form.thousands or form.prefix or form.suffix:
+    if not plain(form):
         return None
     text = _arrow(values)
     tokens = pa.array(sorted({"", form.missing}), pa.string())
-    text = pc.if_else(pc.is_in(text, tokens), pa.scalar(None, pa.string()), text)
-    try:
-        numbers = pc.cast(text, pa.float64()).to_numpy(zero_copy_only=False)
-    except pa.ArrowInvalid:
-        return None
-    # A word such as "inf" or "nan" is a number to the parser, and none to a person.
-    strange = np.isinf(numbers).any() or int(np.isnan(numbers).sum()) > text.null_count
-    return None if strange else numbers
+    return plain_numbers(pc.if_else(pc.is_in(text, tokens), pa.scalar(None, pa.string()), text))
 
 
 def _words(values: Any, column: Column) -> pd.Series:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from begat.compare.plot import saved
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -202,10 +204,7 @@ class LearningCurve:
             axis.tick_params(which="both", length=0, labelsize=9)
             axis.spines[:].set_visible(False)
         axis.legend(frameon=False, fontsize=9)
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=160, facecolor="white")
-        return path
+        return saved(figure, path)
 
 
 def rounded(rows: float) -> int:

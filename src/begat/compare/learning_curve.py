@@ -11,7 +11,7 @@ import numpy as np
 
 from begat.compare.curve import METRICS, LearningCurve
 from begat.compare.probabilities import log_probabilities
-from begat.compare.split import split
+from begat.compare.split import check_seed, split
 from begat.compare.table import Table, table
 from begat.compare.twins import Twin
 from begat.errors import DataError
@@ -55,6 +55,7 @@ def learning_curve(
     """
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 2:
         raise DataError(f"repeats is {repeats!r}; give at least 2, or there is no error to show")
+    check_seed(seed)
     known = table(X, y, schema=schema, kinds=kinds, drop=drop)
     if not known.classes or known.target is None:
         what = "there is no target" if known.target is None else f"the target {known.target!r} is a number"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from begat.compare.figures import BY_KEY
+from begat.estimators.whole import whole
 
 if TYPE_CHECKING:
     from begat.compare.report import Report
@@ -28,7 +29,7 @@ def plot(report: Report, path: str | os.PathLike[str]) -> Path:
     from matplotlib.figure import Figure
 
     panels = [p for p in _panels(report) if _rows(report, p[0])]
-    names = [r.name for r in report.rows]
+    names = [literal(r.name) for r in report.rows]
     figure = Figure(figsize=(2.0 + 2.6 * max(len(panels), 1), 1.8 + 0.44 * len(names)), layout="constrained")
     figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr, call-arg]
     figure.suptitle(
@@ -44,9 +45,20 @@ def plot(report: Report, path: str | os.PathLike[str]) -> Path:
         axis.set_yticks(range(len(names)), names)
         axis.tick_params(length=0, labelsize=9, colors=INK)
         axis.spines[:].set_visible(False)
+    return saved(figure, path)
+
+
+def literal(name: str) -> str:
+    """A person's name as matplotlib takes it: a pair of dollars would make a formula of what is between them."""
+    return name.replace("$", r"\$")
+
+
+def saved(figure: Any, path: str | os.PathLike[str]) -> Path:
+    """Write a picture in the format of its suffix, whole or not at all, in a folder that is made; the path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=160, facecolor="white")
+    with whole(path) as part:
+        figure.savefig(part, format=path.suffix[1:] or "png", dpi=160, facecolor="white")
     return path
 
 
@@ -58,7 +70,7 @@ def _panels(report: Report) -> list[tuple[str, str, str]]:
     panels.append(("detection", "Passes for real", "detection score: 0 told apart always,\n1 never →"))
     if predicted is not None:
         hint = f"{BY_KEY[predicted].title} on held-out rows →\n"
-        panels.append((predicted, f"Predicts {report.plan.target}", hint))
+        panels.append((predicted, literal(f"Predicts {report.plan.target}"), hint))
     return panels
 
 

@@ -113,7 +113,8 @@ def _notes(report: Report, figures: list[Figure]) -> list[str]:
         notes.append("≥ a lower bound of the likelihood")
     if "~" in relations:
         notes.append("≈ an estimate of the likelihood")
-    return [*notes, *report.warnings]
+    unwritten = [f"not written: {report.unwritten}"] if report.unwritten else []
+    return [*notes, *report.warnings, *unwritten]
 
 
 # the verdict ----------------------------------------------------------------------------------------------------------

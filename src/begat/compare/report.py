@@ -16,6 +16,7 @@ from begat.compare.figures import BY_KEY, Figure, shown
 from begat.compare.plan import Plan
 from begat.compare.row import Row
 from begat.errors import BegatError
+from begat.estimators.whole import whole
 from begat.metrics.score import Score
 from begat.schema import Schema
 
@@ -33,7 +34,8 @@ RULE = (
 class Report:
     """plan: what was to be done. rows: what came of each entry, in the plan's order. interrupted: by Ctrl-C.
 
-    finished: whether every row had its turn; a file written along the way says that it is not.
+    finished: whether every row had its turn; a file written along the way says that it is not. unwritten: why the
+    folder lacks some of it, "" where it does not.
     """
 
     plan: Plan
@@ -43,6 +45,7 @@ class Report:
     warnings: list[str] = field(default_factory=list)
     interrupted: bool = False
     finished: bool = False
+    unwritten: str = ""
 
     # figures ------------------------------------------------------------------------------------------------------
     @property
@@ -207,9 +210,8 @@ class Report:
         """Write results.json alone; it replaces the old one in one step."""
         path = Path(folder) / "results.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".json.part")
-        part.write_text(self.to_json(), encoding="utf-8")
-        part.replace(path)
+        with whole(path) as part:
+            part.write_text(self.to_json(), encoding="utf-8")
         return path
 
     def __str__(self) -> str:

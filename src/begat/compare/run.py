@@ -7,6 +7,7 @@ import math
 import os
 import time as clock
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,9 +17,10 @@ from begat.compare.judge import Judge
 from begat.compare.plan import Plan, plan, spoken
 from begat.compare.report import Report
 from begat.compare.row import Row
-from begat.compare.split import Split, split
+from begat.compare.split import Split, check_seed, split
 from begat.compare.table import Table, table
-from begat.errors import BegatError
+from begat.errors import BegatError, FileError
+from begat.estimators.whole import folder_place
 from begat.schema import Schema
 
 if TYPE_CHECKING:
@@ -70,14 +72,21 @@ def compare(
     """
     if minutes is not None and not (isinstance(minutes, (int, float)) and 0 < minutes < math.inf):
         raise BegatError(f"minutes is {minutes!r}; give a positive number, or None for no limit")
+    check_seed(seed)
     if test is not None and (group is not None or time is not None):
         raise BegatError("test rows were given, so there is nothing to split by group or time; give one of them")
+    out = None if out is None else folder_place(out)
     known = table(X, y, test=test, group=group, time=time, schema=schema, kinds=kinds, drop=drop, task=task)
     parts = _split(known, group, time, seed)
     chosen = entries(known, models, synthetic, seed)
     ahead = plan(known, parts, chosen, seed=seed, minutes=minutes)
     if announce is not None:
         announce(ahead)
+    if out is not None:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileError(f"the folder {out} cannot be made: {error.strerror}") from None
     report = Report(ahead, known.schema, fingerprint(known.frame, known.test))
     # The floor is judged first, for the others' gain is over it; the table keeps the order of the plan.
     rows = {e.name: Row(e, status="waiting") for e in chosen}
@@ -99,7 +108,7 @@ def compare(
             if share is not None and spent > share:
                 row.notes.append(f"took {spoken(spent)}, more than its share of {spoken(share)}")
             if out is not None:
-                report.save_results(out)
+                _write(report, report.save_results, out)
         judge.fill(row)
         behind += step.seconds
     report.finished = all(row.status not in ("interrupted", "skipped") for row in report.rows)
@@ -107,8 +116,16 @@ def compare(
     if progress is not None:
         progress(Progress("", "done", 1.0))
     if out is not None:
-        report.save(out)
+        _write(report, report.save, out)
     return report
+
+
+def _write(report: Report, save: Callable[[Path], object], folder: Path) -> None:
+    """Save into the folder. That it cannot be written is said in the report: what was computed is not lost."""
+    try:
+        save(folder)
+    except (BegatError, OSError) as error:
+        report.unwritten = str(error)
 
 
 def _split(known: Table, group: str | int | None, time: str | int | None, seed: int) -> Split:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from begat.errors import DataError, did_you_mean
+from begat.errors import BegatError, DataError, did_you_mean
 from begat.metrics.columns import label
 
 if TYPE_CHECKING:
@@ -55,6 +55,12 @@ def split(
         held, said = _at_random(None if by_class is None else frame[by_class], draw, len(frame))
     train, test = (frame[keep].reset_index(drop=True) for keep in (~held, held))
     return Split(train, test, said, exchangeable=group is None and time is None)
+
+
+def check_seed(seed: Any) -> None:
+    """Raise BegatError for a seed that not all of the models compared can take."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+        raise BegatError(f"seed is {seed!r}; give a whole number from 0 to 2^32 - 1")
 
 
 def _complete(frame: pd.DataFrame, name: str | int, role: str) -> pd.Series:

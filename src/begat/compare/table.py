@@ -71,15 +71,20 @@ def table(
         y = schema.target if y is None else y
         schema = schema.only(kept) if kept else None
     raw = border.as_frame(X)
-    goal, target = target_of(raw, y, task, schema)
-    frame = as_pandas(raw)
+    goal = target_of(raw, y, task, schema)
+    target, frame = goal.name, as_pandas(raw)
+    if group is not None and group == target:
+        raise DataError(
+            f"{group!r} is the target and the group: held-out rows would be of unknown classes; choose others"
+        )
     if target is not None and target not in frame.columns:
         frame[target] = _series(goal.values)
     given = None if test is None else _test(test, frame, target)
     notes = []
     for name in drop:
         if name not in frame.columns:
-            raise DataError(f"no column {name!r} to leave out{did_you_mean(name, frame.columns)}")
+            purpose = "group by" if name == group else "leave out"
+            raise DataError(f"no column {name!r} to {purpose}{did_you_mean(name, frame.columns)}")
     if group is not None:
         notes.append(f"the group column {group!r} is not modelled; errors take rows for independent and are too small")
     frame, notes_of = _with_target(frame, target, "rows")

@@ -27,9 +27,6 @@ from begat.estimators.target import Role
 from begat.random import Seed, generator
 from begat.schema import Column, Schema
 
-MOST_CELLS = 2_000_000_000
-"""Cells of one sample at most: 16 GB of numbers."""
-
 
 class offered:
     """A verb that an estimator has in some roles only; in others asking for it is an AttributeError that says why."""
@@ -91,16 +88,16 @@ class Generative(BaseEstimator):
         """The rows with what is unknown (class -1 too) drawn from its posterior, within the regions of columns."""
 
     # the way in ---------------------------------------------------------------------------------------------------
-    def _set_out(self, schema: Schema, role: Role, named: bool) -> None:
+    def _set_out(self, border: Border) -> None:
         """What is known of a fit before it has seen its rows as tensors."""
-        self.schema_, self.role_, self.named_ = schema, role, named
-        self.border_ = Border(schema, role, named)
+        schema = border.schema
+        self.border_, self.schema_, self.role_, self.named_ = border, schema, border.role, border.named
         self.n_features_in_ = len(schema.features)
         names = [c.name for c in schema.features]
         if all(isinstance(n, str) for n in names) and schema.container != "numpy":
             self.feature_names_in_ = np.array(names, dtype=object)
-        if role == "classification":
-            self.classes_ = self.border_.classes
+        if border.role == "classification":
+            self.classes_ = border.classes
 
     def _encode(self, X: Any, y: Any = None, *, ignore_target: bool = False) -> Encoded:
         check_is_fitted(self, "model_")
@@ -193,8 +190,7 @@ class Generative(BaseEstimator):
             n = 1 if n is None else n
             if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
                 raise DataError(f"n is {n!r}; give a whole number of rows, at least 1")
-            if int(n) * max(len(self.schema_), 1) > MOST_CELLS:
-                raise DataError(f"n is {n}: more cells than fit in memory; draw at most {MOST_CELLS:,} at a time")
+            self.border_.check_room("n", int(n), 1)
             if y is None and not given:
                 batch = self._draw(int(n), rng)
             else:
@@ -207,16 +203,22 @@ class Generative(BaseEstimator):
         """X with every missing cell drawn from its posterior given what is known of its row; known cells stay as is.
 
         draws: None for one frame; a number for a list of that many frames (multiple imputation). Columns that the
-        model does not score stay as they are. A column keeps its dtype if that can hold the drawn values.
+        model does not score stay as they are. A column keeps its dtype if that can hold the drawn values. DataError
+        for a missing cell of a column that had no value in training.
         """
         check_is_fitted(self, "model_")
         if draws is not None and (isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1):
             raise DataError(f"draws is {draws!r}; give a whole number, at least 1, or None for one frame")
         X = frame.as_frame(X)
+        self.border_.check_room("draws", int(draws or 1), frame.length(X))
         rng, batch, names = generator(random_state), self.border_.partial(X, self.unseen), frame.names(X)
         missing = {i: m for i, name in enumerate(names) if (m := self.border_.missing(batch, name)) is not None}
+        gaps = [self.schema_[names[i]] for i in missing]
+        for column in gaps:
+            if column.coded and not column.levels:
+                raise DataError(f"column {column.name!r} had no value in training that could fill it; fit without it")
         where = {name: place for place, name in enumerate(self.border_.sample.names)}
-        present = {s.column.name: _present(s.column) for s in self.border_.model.slots if s.column.missing}
+        present = {column.name: _present(column) for column in gaps if column.missing}
         made = []
         for _ in range(draws or 1):
             full = self._complete(batch, present, rng)
@@ -225,10 +227,11 @@ class Generative(BaseEstimator):
         return made[0] if draws is None else made
 
     def surprise(self, X: Any, y: Any = None) -> Any:
-        """-log P(cell | all other cells of its row) -> a frame (n, columns), nats; the odd cells are the large ones.
+        """-log P(cell | all other cells of its row) -> a frame (n, columns), nats on each column's own grid or unit.
 
-        A cell that is unknown, or whose column is not scored, has NaN. Where y is given (or is a column of X) it is
-        one of the other cells.
+        Mass of a level or a point of a grid, density where a column is continuous: seconds surprise by more than days,
+        so that odd cells are those far above what is usual in their column. A cell that is unknown, or whose column is
+        not scored, has NaN. Where y is given (or is a column of X) it is one of the other cells.
         """
         encoded = self._encode(X, y)
         cells = self._surprise(encoded.batch)

@@ -25,6 +25,12 @@ SETS = (tuple, list, set, frozenset, slice, np.ndarray)
 """What a person gives as a set of values or a range; None is the event that the value is missing."""
 
 
+MOST_CELLS = 2_000_000_000
+"""Cells that are drawn at a time at most: 16 GB of numbers."""
+MOST_REPETITIONS = 2**53
+"""The largest sum of weights: beyond it a float no longer counts single rows."""
+
+
 class Border:
     """What crosses from tables to a model of one schema and role, and back.
 
@@ -166,6 +172,11 @@ class Border:
             return assemble(self.model, len(batch), (self.model, batch), (self.target, beside))
         return batch.having(cond=beside.x[1][:, 0].long())
 
+    def check_room(self, what: str, tables: int, rows: int) -> None:
+        """Raise DataError for more tables of so many rows than fit in memory."""
+        if tables * rows * max(len(self.schema), 1) > MOST_CELLS:
+            raise DataError(f"{what} is {tables}: more cells than fit in memory; draw at most {MOST_CELLS:,} at a time")
+
     # out ----------------------------------------------------------------------------------------------------------
     def decode(
         self, batch: Batch, *, generator: Generator, container: Container | None = None
@@ -196,14 +207,24 @@ class Border:
 
 def weights(sample_weight: Any, rows: int) -> Tensor:
     """The weights of rows -> (n,) float64."""
-    weight = np.asarray(sample_weight)
+    try:
+        weight = np.asarray(sample_weight)
+    except ValueError:  # lists of different lengths
+        weight = np.array(None)
     if weight.shape not in ((), (rows,)):
         raise DataError(
             f"sample_weight has the shape {weight.shape} (sample_weight.shape == {weight.shape}); expected ({rows},)"
         )
     if weight.dtype.kind not in "biuf" or not np.isfinite(weight).all() or (weight < 0).any():
         raise DataError("sample_weight holds something that is not a finite number of at least 0")
-    return torch.from_numpy(np.broadcast_to(weight.astype(np.float64), (rows,)).copy())
+    weight = np.broadcast_to(weight.astype(np.float64), (rows,))
+    with np.errstate(over="ignore"):
+        total = float(weight.sum())
+    if total > MOST_REPETITIONS:
+        raise DataError(
+            f"sample_weight sums to {total:g} repetitions; divide all weights by one number, to 2^53 at most"
+        )
+    return torch.from_numpy(weight.copy())
 
 
 def _settle(slot: Slot, region: Region, x: tuple[Tensor, ...], known: tuple[Tensor, ...]) -> bool:

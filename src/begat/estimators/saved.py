@@ -13,6 +13,7 @@ from torch import Tensor
 
 from begat.errors import FileError, did_you_mean
 from begat.estimators import store
+from begat.estimators.border import Border
 from begat.estimators.store import Slot, pack_strings, unpack_strings
 from begat.schema import Schema
 
@@ -70,7 +71,7 @@ def _fitted(family: type[Generative], header: Mapping[str, Any], tensors: dict[s
     fits["regression"] = target is not None and schema[target].numeric
     if not fits.get(role) or type(named) is not bool:
         raise FileError(f"its role {role!r} does not go with its target {target!r}; the file is damaged")
-    made._set_out(schema, role, named)
+    made._set_out(Border(schema, role, named))
     made._restore(model, tensors)
     made._held = header.get("rows", {})
     return made

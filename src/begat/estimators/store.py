@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from torch import Tensor
 from begat import recipe
 from begat.core import all_finite
 from begat.errors import FileError, did_you_mean
+from begat.estimators.whole import followed, whole, writable
 from begat.recipe import FORMAT, Header
 
 SUFFIX = ".safetensors"
@@ -97,40 +97,30 @@ def save(path: str | PathLike[str], header: Header, tensors: Mapping[str, Tensor
     full = {**header, "format": FORMAT, "begat": __version__, "tensors": _digest(own)}
     recipe.check(full)
     text = recipe.text(full)
-    part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
-    try:
-        part.open("xb").close()
-        mode = part.stat().st_mode  # what the person's mask allows; safetensors would leave the file to its owner alone
-        save_file(own, part, metadata={"begat": text, "digest": recipe.digest(text)})
-        part.chmod(mode)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-        _settle(path.parent)
-    except (OSError, SafetensorError) as error:
-        raise FileError(f"{path} cannot be written: {error}") from None
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(path) as part:
+        try:
+            save_file(own, part, metadata={"begat": text, "digest": recipe.digest(text)})
+        except SafetensorError as error:
+            raise FileError(f"{path} cannot be written: {error}") from None
 
 
 def destination(path: str | PathLike[str]) -> Path:
-    """Where a save to this path goes, links followed. Raises FileError for another ending or a folder that is not."""
-    path = Path(os.path.realpath(path))
+    """Where a save to this path goes, links followed. Raises FileError for another ending and a folder that is none."""
+    path = followed(path)
     if path.suffix != SUFFIX:
-        raise FileError(f"a model file ends in {SUFFIX}, not {path.name!r}; name it {path.stem or 'model'}{SUFFIX}")
-    if not path.parent.is_dir():
-        raise FileError(f"the folder {path.parent} does not exist; make it first")
+        name = path.stem.removesuffix(SUFFIX).strip(".") or "model"
+        raise FileError(f"a model file ends in {SUFFIX}, not {path.name!r}; name it {name}{SUFFIX}")
+    try:
+        if path.is_dir():
+            raise FileError(f"{path} is a folder; give the name of a file, in it or elsewhere")
+        if not path.parent.exists():
+            raise FileError(f"the folder {path.parent} does not exist; make it first")
+        if not path.parent.is_dir():
+            raise FileError(f"{path.parent} is a file, no folder; give another place")
+    except OSError as error:
+        raise FileError(f"{path} cannot be written: {error.strerror}") from None
+    writable(path.parent)
     return path
-
-
-def _settle(folder: Path) -> None:
-    """Make a rename in the folder last through a power cut, where the system can."""
-    if hasattr(os, "O_DIRECTORY"):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 # reading ----------------------------------------------------------------------------------------------------------
@@ -170,18 +160,18 @@ def peek(path: str | PathLike[str], *, families: Iterable[str] = ()) -> Header:
 @contextmanager
 def _opened(path: str | PathLike[str]) -> Iterator[BufferedReader]:
     """The file, opened if it is a regular one; what is raised while it is read names it."""
-    path = Path(path)
-    if "\0" in str(path):
-        raise FileError(f"{str(path)!r} is no path")
+    leads, path = followed(path), Path(path)
     try:
-        mode = path.stat().st_mode  # before opening: to open a pipe is to wait for its writer
+        mode = leads.stat().st_mode  # before opening: to open a pipe is to wait for its writer
         if not stat.S_ISREG(mode):
             raise FileError(f"{'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}; expected a {SUFFIX} file")
-        with path.open("rb") as file:
+        with leads.open("rb") as file:
             yield file
     except FileError as error:
         raise FileError(f"{path}: {error}") from None
     except FileNotFoundError:
+        if path.is_symlink():
+            raise FileError(f"{path} is a link to {leads}, which does not exist") from None
         near = sorted(p.name for p in path.parent.glob(f"*{SUFFIX}")) if path.parent.is_dir() else []
         raise FileError(f"{path} does not exist{did_you_mean(path.name, near)}") from None
     except OSError as error:

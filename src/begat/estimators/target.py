@@ -15,6 +15,7 @@ from begat.codecs import frame
 from begat.codecs.column import encode_column
 from begat.codecs.infer import infer, infer_column
 from begat.errors import BegatError, DataError, did_you_mean
+from begat.estimators.wish import number, shown
 from begat.schema import CODED, Column, Schema
 
 Role = Literal["classification", "regression", "density"]
@@ -24,29 +25,33 @@ FEW = 20
 
 @dataclass(frozen=True)
 class Target:
-    """What y is. role: how the fit uses it. named: a column of X, or an array beside it. values: y itself."""
+    """What y is. role: how the fit uses it. name: its column's, which is in X (`named`) or beside it. values: y itself.
+
+    Without a target (role "density") name and values are None.
+    """
 
     role: Role
-    named: bool
-    values: Any
+    named: bool = False
+    name: str | int | None = None
+    values: Any = None
 
 
-def split(X: Any, y: Any, task: str, schema: Schema | None) -> tuple[Target, str | int | None]:
-    """The target that `fit(X, y)` means, and its column's name.
+def split(X: Any, y: Any, task: str, schema: Schema | None) -> Target:
+    """The target that `fit(X, y)` means.
 
     y as text, or as a number that names a column of a frame, is a name; anything else is an array beside X.
     """
     if task == "density" or y is None:
         if task in ("classification", "regression"):
             raise DataError(f"{task} requires y to be passed, but the target y is None")
-        return Target("density", False, None), None
+        return Target("density")
     if isinstance(y, str | int | np.integer):
         y = int(y) if isinstance(y, np.integer) else y
         names = frame.names(X)
         if y not in names:
-            raise DataError(f"no column {y!r} to use as the target{did_you_mean(y, names)}")
+            raise DataError(f"no column {shown(y)} to use as the target{did_you_mean(y, names)}")
         cells = frame.column(X, names.index(y))
-        return Target(_role(cells, y, task, schema), True, cells), y
+        return Target(_role(cells, y, task, schema), True, y, cells)
     values = _array(y)
     if len(values) != frame.length(X):
         raise DataError(f"y has {len(values)} values but X has {frame.length(X)} rows; give one for each row")
@@ -55,14 +60,17 @@ def split(X: Any, y: Any, task: str, schema: Schema | None) -> tuple[Target, str
     name = name if isinstance(name, str | int) and name not in taken else "y"
     while name in taken:
         name = f"{name}_"
-    return Target(_role(values, name, task, schema), False, values), name
+    return Target(_role(values, name, task, schema), False, name, values)
 
 
 def _array(y: Any) -> Any:
     """y as one column; scikit-learn's column vector (n, 1) is accepted with its warning."""
     if hasattr(y, "to_numpy") and getattr(y, "ndim", 1) == 1:
         return y
-    values = np.asarray(y)
+    try:
+        values = np.asarray(y)
+    except ValueError:
+        raise DataError("y has rows of different lengths; bad input shape, expected one value for each row") from None
     if values.ndim == 2 and values.shape[1] == 1:
         import warnings
 
@@ -88,18 +96,18 @@ def _role(cells: Any, name: str | int, task: str, schema: Schema | None) -> Role
         if schema is None or name not in schema.names:
             _check_classes(cells, name)
         return "classification"
-    if schema is not None and name in schema.names and schema[name].complete:
-        return "classification" if schema[name].kind in CODED else "regression"
-    if isinstance(cells, np.ndarray) and cells.dtype.kind in "iu" and len(cells) and np.ptp(cells) < FEW:
+    stated = schema is not None and name in schema.names and schema[name].complete
+    if not stated and isinstance(cells, np.ndarray) and cells.dtype.kind in "iu" and len(cells) and np.ptp(cells) < FEW:
         return "classification"
-    column = infer_column(name, cells, target=True)
+    column = schema[name] if schema is not None and stated else infer_column(name, cells, target=True)
     if column.kind in CODED:
         return "classification"
     if column.kind in ("identifier", "text"):
         raise DataError(f"the target {name!r} is {column.kind} ({column.why}); choose another, or make it a category")
     if column.kind == "datetime":
         raise DataError(f"the target {name!r} holds dates; give a category or a number")
-    return "classification" if column.kind in ("count", "integer") and _few(column, cells) else "regression"
+    few = not stated and column.kind in ("count", "integer") and _few(column, cells)
+    return "classification" if few else "regression"
 
 
 def _check_classes(cells: Any, name: str | int) -> None:
@@ -122,11 +130,9 @@ def _few(column: Column, cells: Any) -> bool:
     return distinct <= FEW or (distinct <= 10 * FEW and len(numbers) >= FEW * distinct)
 
 
-def schema_of(
-    X: Any, wanted: Target, name: str | int | None, given: Schema | None, kinds: dict[Any, Any], classes: Any = None
-) -> Schema:
+def schema_of(X: Any, wanted: Target, given: Schema | None, kinds: dict[Any, Any], classes: Any = None) -> Schema:
     """The schema of a fit: the given one, or what the rows show; columns that the given one lacks are left out."""
-    here = frame.names(X)
+    here, name = frame.names(X), wanted.name
     if given is None:
         schema = infer(X, kinds={n: k for n, k in kinds.items() if n in here})
     else:
@@ -203,14 +209,21 @@ def priors(wanted: Any, classes: np.ndarray) -> Tensor:
         if wanted != "uniform":
             raise BegatError(f"priors is {wanted!r}; give None, 'uniform', a probability for each class, or a mapping")
         return torch.full((len(known),), 1 / len(known), dtype=torch.float64)
+    if hasattr(wanted, "to_dict"):  # a Series, as value_counts gives: its index names the classes
+        wanted = wanted.to_dict()
     if isinstance(wanted, Mapping):
         odd = [c for c in wanted if c not in known]
         if odd or len(wanted) != len(known):
             raise BegatError(f"priors name {sorted(map(str, wanted))}; the classes are {sorted(map(str, known))}")
         wanted = [wanted[c] for c in known]
-    p = np.asarray(wanted, dtype=float)
+    p = np.asarray(wanted, dtype=object)
+    if not all(map(number, p.flat)):
+        raise BegatError(
+            f"priors is {shown(wanted)}; give a probability, at least 0, for each of the {len(known)} classes"
+        )
     if p.shape != (len(known),):
         raise BegatError(f"priors has the shape {p.shape}; give one probability for each of the {len(known)} classes")
-    if not (np.isfinite(p).all() and (p >= 0).all() and abs(p.sum() - 1) < 1e-6):
-        raise BegatError(f"priors are {p.tolist()}; probabilities are at least 0 and sum to 1")
+    p = p.astype(np.float64)
+    if (p > 1).any() or abs(p.sum() - 1) >= 1e-6:
+        raise BegatError(f"priors are {shown(p.tolist())}; probabilities are at least 0 and sum to 1")
     return torch.from_numpy(p / p.sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ CODED = ("categorical", "bernoulli")
 NUMERIC = ("gaussian", "lognormal", "kde", "histogram", "poisson", "negative_binomial", "multinomial")
 NAMES = (*NUMERIC, *CODED)
 MOST_BINS = 100_000
+SHOWN = 100
+"""Letters of a foreign value in a message at most."""
 
 
 class Wish(NamedTuple):
@@ -30,9 +33,20 @@ class Option(NamedTuple):
     words: str
 
 
+def number(value: Any) -> bool:
+    """Whether a value is a number of at least 0 that a float can hold."""
+    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return real and bool(0 <= value <= sys.float_info.max)
+
+
+def shown(value: Any) -> str:
+    """A foreign value as code spells it, in one line of bounded length."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."
+
+
 def _bandwidth(value: Any) -> bool:
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    return bool(0 < value < np.inf) if number else isinstance(value, str) and value in RULES
+    return value in RULES if isinstance(value, str) else number(value) and value > 0
 
 
 def _bins(value: Any) -> bool:
@@ -53,17 +67,17 @@ def wish(value: Any) -> Wish:
     """The wish that a name, or a pair (name, {option: value}), is. BegatError for unknown names and options."""
     pair = isinstance(value, tuple | list)
     if pair and not (len(value) == 2 and isinstance(value[1], Mapping)):
-        raise BegatError(f"a leaf with options is a pair (name, {{option: value}}), not {value!r}")
+        raise BegatError(f"a leaf with options is a pair (name, {{option: value}}), not {shown(value)}")
     name, options = (value[0], value[1]) if pair else (value, {})
     if not isinstance(name, str) or name not in (*NAMES, "auto"):
-        raise BegatError(f"no leaf {name!r}{did_you_mean(name, (*NAMES, 'auto'))}")
+        raise BegatError(f"no leaf {shown(name)}{did_you_mean(name, (*NAMES, 'auto'))}")
     known = OPTIONS.get(name, {})
     for option, chosen in options.items():
         if option not in known:
             hint = did_you_mean(option, known) or f"; those with options are {', '.join(OPTIONS)}"
-            raise BegatError(f"the leaf {name} has no option {option!r}{hint}")
+            raise BegatError(f"the leaf {name} has no option {shown(option)}{hint}")
         if not known[option].allows(chosen):
-            raise BegatError(f"the option {option} of the leaf {name} is {chosen!r}; give {known[option].words}")
+            raise BegatError(f"the option {option} of the leaf {name} is {shown(chosen)}; give {known[option].words}")
     return Wish(name, tuple((k, v.item() if isinstance(v, np.generic) else v) for k, v in sorted(options.items())))
 
 

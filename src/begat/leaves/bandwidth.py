@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import torch
 
-from begat.leaves.kernels import Kernels
-from begat.maths.points import PerGroup, Points
+from begat.errors import BegatError, did_you_mean
+from begat.leaves.kernels import GROUPS, Kernels
+from begat.maths.points import PerGroup, Points, collect
 
 RULES = ("silverman", "scott", "likelihood")
 IQR_OF_NORMAL = 1.3489795003921634
@@ -13,9 +17,73 @@ FACTORS = tuple(2.0 ** (j / 2) for j in range(-4, 4))
 """Multiples of Silverman's bandwidth among which the likelihood chooses: 1/4 to 2.8."""
 LEAST_SHARE = 1e-6
 """A point that the others explain worse than this, as a share of its own peak over all points, counts as this much."""
-
+SMALL = 1000.0
+"""Weight of a state below which its bandwidth has a pseudo-row of the column's; beyond, one row is nothing."""
 TINY = 1e-300
 """Bandwidths and sizes are at least this."""
+
+
+class Rule(NamedTuple):
+    """How bandwidths follow from the points: the name of one of RULES, and a factor of Silverman's."""
+
+    name: str
+    factor: float
+
+    @classmethod
+    def of(cls, stated: str | int | float) -> Rule:
+        """The rule that a keyword states: a name, or a positive factor. BegatError where it is neither."""
+        if isinstance(stated, str):
+            if stated not in RULES:
+                raise BegatError(f"no bandwidth rule {stated!r}{did_you_mean(stated, RULES)}")
+            return cls(stated, 1.0)
+        if isinstance(stated, bool) or not 0 < stated < math.inf:
+            raise BegatError(f"bandwidth is {stated!r}; give {', '.join(RULES)} or a positive factor")
+        return cls("silverman", float(stated))
+
+    @property
+    def stated(self) -> str | float:
+        """The keyword that states it."""
+        return self.name if self.factor == 1.0 else self.factor
+
+    def finest(self, points: Points) -> PerGroup:
+        """The least bandwidth that these points could be given, before any floor -> (S,)."""
+        return silverman(points.as_repetitions()) * (min(FACTORS) if self.name == "likelihood" else self.factor)
+
+    def bandwidths(self, points: Points, lower: PerGroup, upper: PerGroup, states: int, *, grid: bool) -> PerGroup:
+        """h of every group -> (S,), none of them empty; the groups of a column, one for each state, stand together.
+
+        The rule, its pseudo-rows, its floor and its fallbacks are the KDE leaf's (its docstring).
+        """
+        h = self.factor * _shrunk(points, states, robust=self.name != "scott")
+        total = points.sums(points.weight).clamp(min=1.0)
+        floor = (2 * torch.log(2 * total + 2)).rsqrt() if grid else torch.full_like(h, TINY)
+        cap = (upper - lower).clamp(min=TINY)  # a kernel as wide as the bounds is flat
+        h = torch.maximum(torch.minimum(h, cap), floor)
+        if self.name != "likelihood":
+            return h
+        whole = Kernels(points, h, lower, upper, grid)
+        parts = (whole.of(first, min(first + GROUPS, len(h))) for first in range(0, len(h), GROUPS))
+        best = torch.cat([leave_one_out(part) for part in parts])
+        return torch.maximum(torch.minimum(best, cap), floor)
+
+
+def _shrunk(points: Points, states: int, *, robust: bool) -> PerGroup:
+    """Silverman's or Scott's h, drawn to the column's where points are few; never 0 -> (S,)."""
+    h, total = silverman(points, robust=robust), points.sums(points.weight).clamp(min=1.0)
+    few = total < SMALL
+    if states > 1 and bool((few | (h <= 0)).any()):
+        columns = collect(points.x, points.weight, points.counts.view(1, -1, states).sum(2))
+        rows = columns.sums(columns.weight).clamp(min=1.0)
+        # Those of as many of the column's points as the state has.
+        spread, whole = (
+            (t * size).repeat_interleave(states) * total**-0.2
+            for t, size in ((deviation(columns), 0.9), (silverman(columns, robust=robust), rows**0.2))
+        )
+        h = torch.where(h > 0, h, spread)
+        h = torch.where(few, ((total * h**2 + whole**2) / (total + 1)).sqrt(), h)
+    # A column that never varies has no scale; a thousandth of its own size stands in.
+    own = points.x[points.start[:-1]].abs()
+    return torch.where(h > 0, h, torch.where(own > 0, 1e-3 * own, 1e-3))
 
 
 def silverman(points: Points, *, robust: bool = True) -> PerGroup:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Generator, Tensor, nn
-from torch.nn.functional import embedding_bag
 
 from begat.core import Region, Stats
 
+T = TypeVar("T")
 Block = Shaped[Tensor, "n d"]
 Mask = Bool[Tensor, "n d"] | None
 if TYPE_CHECKING:  # a leaf takes one of the forms, which one `reads` says; each leaf states its own
@@ -37,14 +36,11 @@ Drawn = Shaped[Tensor, " n"]
 PerState = Float[Tensor, " k"]
 PerColumn = Float[Tensor, " d"]
 Moments = Float[Tensor, "d k"]
-Totals = Float[Tensor, "k d"]
 At = Float[Tensor, " m"]
 """Numbers at which a law is asked."""
 Regions = Mapping[int, Region]
 """A set of values of each of some columns."""
 Tails = tuple[Float[Tensor, "k m"], Float[Tensor, "k m"]]
-FEW_STATES = 16
-"""States up to which a product with their one-hot is the quicker sum in float64."""
 
 
 class Leaf(nn.Module, ABC):
@@ -166,47 +162,20 @@ class Leaf(nn.Module, ABC):
         """E[x_d | k] -> (D, K); NaN where it does not exist (codes of unordered levels)."""
 
 
-def _blocks(x: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _blocks(x: Shaped[Tensor, ...] | tuple[Shaped[Tensor, ...], ...]) -> tuple[Shaped[Tensor, ...], ...]:
     return x if isinstance(x, tuple) else (x,)
-
-
-def spread(state: State, states: int, weight: Weight, dtype: torch.dtype) -> Sums:
-    """The weight of each row under each state, (K, n): one-hot for observed states, times the rows' weights."""
-    if state.is_floating_point():
-        soft = state.to(dtype)
-    else:
-        soft = torch.zeros(states, len(state), dtype=dtype).scatter_(0, state.long()[None], 1.0)
-    return soft if weight is None else soft * weight.to(dtype)
-
-
-def sums_of(
-    state: State, states: int, weight: Weight, dtype: torch.dtype, size: int
-) -> Callable[[slice, Block], Totals]:
-    """Weighted sums of cells over the rows of each state, block by block: (a block's rows, its cells (n, D)) -> (K, D).
-
-    Rows of observed states are added up state by state; a product with their one-hot does K times the work, and is
-    the quicker way only in float64 with few states, where torch has no fast bag.
-    """
-    if state.is_floating_point() or (dtype == torch.float64 and states <= FEW_STATES):
-        share = spread(state, states, weight, dtype)
-        return lambda rows, cells: share[:, rows] @ cells
-    n, blocks = len(state), -(-len(state) // size)
-    kind = np.int16 if blocks * states < 2**15 else np.int64  # 16 bits are sorted by counting
-    of_block = np.repeat(np.arange(blocks, dtype=kind) * kind(states), size)[:n]
-    key = of_block + state.numpy().astype(kind)
-    order = torch.from_numpy(np.argsort(key, kind="stable"))
-    each = None if weight is None else weight.to(dtype)[order]
-    order -= torch.arange(0, blocks * size, size).repeat_interleave(size)[:n]
-    count = torch.from_numpy(np.bincount(key, minlength=blocks * states)).view(blocks, states)
-    first = count.cumsum(1) - count
-
-    def sums(rows: slice, cells: Block) -> Totals:
-        own = None if each is None else each[rows]
-        return embedding_bag(order[rows], cells, first[rows.start // size], mode="sum", per_sample_weights=own)
-
-    return sums
 
 
 def fresh(leaf: Leaf) -> Leaf:
     """An unfitted leaf with the same configuration."""
     return type(leaf)(**leaf.config())
+
+
+def join(parts: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
+    """What the parts of a leaf say by name (statistics, layouts), each name with its part's before it."""
+    return {f"{name}.{key}": value for name, said in parts.items() for key, value in said.items()}
+
+
+def part(joined: Mapping[str, T], name: str) -> dict[str, T]:
+    """What one part said."""
+    return {key.removeprefix(f"{name}."): value for key, value in joined.items() if key.startswith(f"{name}.")}

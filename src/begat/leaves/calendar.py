@@ -7,13 +7,28 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Float, Shaped
 from torch import Generator, Tensor, nn
 
 from begat.core import Region, Stats
-from begat.leaves.base import Block, Drawn, Leaf, Mask, Moments, Observed, PerState, Scores, State, Sums, Weight
+from begat.leaves.base import (
+    Block,
+    Drawn,
+    Leaf,
+    Mask,
+    Moments,
+    Observed,
+    PerState,
+    Scores,
+    State,
+    Sums,
+    Weight,
+    join,
+    part,
+)
+from begat.leaves.bounds import Bounded
 from begat.leaves.histogram import Histogram
-from begat.leaves.special import join, part
+from begat.maths.choice import choose
 
 MONDAYS = 3
 """Days from the Monday before it to 1970-01-01, a Thursday."""
@@ -23,7 +38,7 @@ Numbers = Float[Tensor, "*shape"]
 """Ticks, or one part of the date of each."""
 
 
-class Calendar(Leaf):
+class Calendar(Bounded, Leaf):
     """P(t | k) = P(week | k) P(weekday | k) P(time of day | k) / Z_k for whole ticks t, D columns and K states.
 
     A tick t is the bijection of (week, weekday, time of day):
@@ -53,8 +68,7 @@ class Calendar(Leaf):
             raise ValueError(f"ticks_per_day is {ticks_per_day}; a day has at least one tick")
         self.columns, self.states, self.alpha = columns, states, alpha
         self.ticks_per_day, self.origin = ticks_per_day, origin
-        self.lower = tuple(lower) if lower else (-math.inf,) * columns
-        self.upper = tuple(upper) if upper else (math.inf,) * columns
+        self.bound(lower, upper)
         last = [6] + [ticks_per_day - 1] * (ticks_per_day > 1)
         weeks = [tuple(self._week(bound) for bound in bounds) for bounds in (self.lower, self.upper)]
         parts = [Histogram(columns, states, grid=True, lower=weeks[0], upper=weeks[1], alpha=alpha)]
@@ -69,11 +83,11 @@ class Calendar(Leaf):
     def config(self) -> dict[str, Any]:
         return {
             "columns": self.columns, "states": self.states, "ticks_per_day": self.ticks_per_day,
-            "origin": self.origin, "lower": self.lower, "upper": self.upper, "alpha": self.alpha,
+            "origin": self.origin, **self.stated(), "alpha": self.alpha,
         }  # fmt: skip
 
     def layout(self) -> dict[str, tuple[int, ...]]:
-        return {f"parts.{name}.{key}": shape for name, leaf in self._leaves() for key, shape in leaf.layout().items()}
+        return join({f"parts.{name}": leaf.layout() for name, leaf in self._leaves()})
 
     def _leaves(self) -> list[tuple[str, Histogram]]:
         return [(name, leaf) for name, leaf in self.parts.items() if isinstance(leaf, Histogram)]
@@ -92,11 +106,15 @@ class Calendar(Leaf):
         day = 7 * parts[0] + parts[1] - MONDAYS
         return day * self.ticks_per_day + (parts[2] if len(parts) > 2 else 0.0) - self.origin
 
-    def _point(self, tick: float) -> Point:
+    def _point(self, tick: float) -> Point | None:
+        """The date of a tick; None where a side has no end."""
+        if math.isinf(tick):
+            return None
         return tuple(int(p) for p in self._split(torch.tensor(tick, dtype=torch.float64)))
 
     def _week(self, bound: float) -> float:
-        return float(self._point(bound)[0]) if math.isfinite(bound) else bound
+        date = self._point(bound)
+        return float(date[0]) if date else bound
 
     # learning -----------------------------------------------------------------------------------------------------
     def start(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> None:
@@ -119,22 +137,16 @@ class Calendar(Leaf):
     def log_prob(self, x: Block, known: Mask = None) -> Scores:
         cells = self._split(x)
         out = torch.stack([leaf.log_prob(c, known) for (_, leaf), c in zip(self._leaves(), cells, strict=True)]).sum(0)
-        whole, outside = self._log_whole(), self._outside(x)
-        out = out - whole[:, :, None]
-        out = out.masked_fill(outside.T[:, None], -torch.inf) if outside.any() else out
+        out = out - self._log_whole()[:, :, None]
+        out = out.masked_fill(self.outside(x).T[:, None], -torch.inf) if self.bounded else out
         return out if known is None else out.masked_fill(~known.T[:, None], 0.0)
 
     def joint(self, x: Block, known: Mask = None) -> Sums:
         cells = self._split(x)
         out = torch.stack([leaf.joint(c, known) for (_, leaf), c in zip(self._leaves(), cells, strict=True)]).sum(0)
-        whole, outside = self._log_whole().T, self._outside(x)
-        if known is None:
-            return (out - whole.sum(1, keepdim=True)).masked_fill(outside.any(1), -torch.inf)
-        return (out - whole @ known.T.double()).masked_fill((outside & known).any(1), -torch.inf)
-
-    def _outside(self, x: Block) -> Bool[Tensor, "n d"]:
-        lower, upper = torch.tensor([self.lower, self.upper], dtype=torch.float64).reshape(2, self.columns)
-        return (x < lower) | (x > upper)
+        whole = self._log_whole().T
+        out = out - (whole.sum(1, keepdim=True) if known is None else whole @ known.T.double())
+        return out.masked_fill(self.outside(x, known).any(1), -torch.inf) if self.bounded else out
 
     def _log_whole(self) -> Moments:
         """log Z -> (D, K): the mass between the stated bounds, which may begin and end within a week."""
@@ -161,11 +173,8 @@ class Calendar(Leaf):
 
     def _limits(self, column: int, region: Region) -> tuple[Point | None, Point | None]:
         """First and last tick of the region within the bounds, as dates; None where there is no end."""
-        lower, upper = max(region.lower, self.lower[column]), min(region.upper, self.upper[column])
-        return (
-            self._point(float(math.ceil(lower))) if math.isfinite(lower) else None,
-            self._point(float(math.floor(upper))) if math.isfinite(upper) else None,
-        )
+        lower, upper, _ = self.allowed(column, region).whole()
+        return self._point(lower), self._point(upper)
 
     def _pieces(
         self, level: int, first: Point | None, last: Point | None
@@ -210,9 +219,7 @@ class Calendar(Leaf):
         for region, start, end in pieces:
             mass = leaf.log_mass(column, region)
             masses.append(mass + self._between(column, level + 1, start, end) if start or end else mass)
-        share = torch.softmax(torch.stack(masses), 0).nan_to_num(1.0).cumsum(0)[:, state]
-        u = torch.rand(len(state), generator=generator, dtype=torch.float64) * share[-1]
-        chosen = (share <= u).sum(0).clamp(max=len(pieces) - 1)
+        chosen = choose(torch.stack(masses)[:, state], generator=generator)
         out = [torch.zeros(len(state), dtype=torch.float64) for _ in range(deeper + 1)]
         for i, (region, start, end) in enumerate(pieces):
             rows = (chosen == i).nonzero()[:, 0]

@@ -11,7 +11,8 @@ from torch import Generator, Tensor
 from torch.nn.functional import embedding_bag
 
 from begat.core import Region, Stats
-from begat.leaves.base import Block, Drawn, Leaf, Mask, Moments, Observed, PerState, Scores, State, Sums, Weight, spread
+from begat.leaves.base import Block, Drawn, Leaf, Mask, Moments, Observed, PerState, Scores, State, Sums, Weight
+from begat.leaves.sums import spread
 
 Codes = Int[Tensor, "n d"]
 Table = Float[Tensor, "levels k"]
@@ -55,7 +56,7 @@ class Categorical(Leaf):
         if known is not None:
             rows = rows.masked_fill(~known, self.total)
         if state.is_floating_point():
-            share = spread(state, self.states, weight, torch.float64).T.contiguous()
+            share = spread(state, self.states, weight).T.contiguous()
             counts = torch.zeros(self.total + 1, self.states, dtype=torch.float64)
             for column in rows.T:
                 counts.index_add_(0, column, share)
@@ -122,6 +123,12 @@ class Categorical(Leaf):
         first = int(self.first[column])
         return self.log_p[first : first + self.levels[column]]
 
+    def forbid(self, column: int, code: int) -> None:
+        """Give a code of one column the probability 0, and its share to the others in proportion."""
+        table = self.table(column)
+        table[code] = -torch.inf
+        table -= torch.logsumexp(table, 0)
+
     def log_mass(self, column: int, region: Region) -> PerState:
         table = self.table(column)
         return torch.logsumexp(table if region.codes is None else table[region.codes], 0)
@@ -149,7 +156,7 @@ class Bernoulli(Categorical):
         super().__init__(columns, states, levels=levels or (2,) * columns, alpha=alpha)
 
     def statistics(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> Stats:
-        share = spread(state, self.states, weight, torch.float64)
+        share = spread(state, self.states, weight)
         if known is None:
             whole = share.sum(1).expand(self.columns, -1)
             ones = (share @ x.double()).T

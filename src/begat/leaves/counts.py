@@ -7,8 +7,7 @@ from abc import abstractmethod
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Generator, Tensor
+from torch import Generator
 
 from begat.core import Region, Stats
 from begat.leaves import lookup
@@ -16,33 +15,29 @@ from begat.leaves.base import (
     At,
     Block,
     ByColumn,
-    Drawn,
     Leaf,
     Mask,
     MaskByColumn,
     Moments,
     Observed,
     PerColumn,
-    PerState,
     Scores,
     State,
     Sums,
     Tails,
     Weight,
-    spread,
 )
+from begat.leaves.bounds import Bounded
 from begat.leaves.categorical import Categorical
-from begat.leaves.inverse import log_mass_by_tails, sample_by_tails
+from begat.leaves.inverse import ByTails
+from begat.leaves.sums import spread
+from begat.maths import negative_binomial
 
 CAP = 512
 """Counts up to this one are tallied one by one for the negative binomial's maximum likelihood."""
-LARGEST_SIZE = 1e6
-"""A negative binomial with a larger size r is a Poisson to 1e-6 in relative probability near its mean."""
-NEWTON_STEPS = 60
-"""More than the bisection alone needs between the limits of the size; Newton takes about six."""
 
 
-class _Counts(Leaf):
+class _Counts(Bounded, ByTails, Leaf):
     """What both laws share: support k = x - lower = 0, 1, 2, ... (lower 0 unless stated), cut by a stated upper."""
 
     grid = True
@@ -58,11 +53,10 @@ class _Counts(Leaf):
     ):
         super().__init__()
         self.columns, self.states, self.alpha = columns, states, alpha
-        self.lower = tuple(lower) if lower else (-math.inf,) * columns
-        self.upper = tuple(upper) if upper else (math.inf,) * columns
+        self.bound(lower, upper)
         first = torch.tensor([v if math.isfinite(v) else 0.0 for v in self.lower], dtype=torch.float64)
         self.register_buffer("first", first, persistent=False)
-        self.register_buffer("last", torch.tensor(self.upper, dtype=torch.float64) - first, persistent=False)
+        self.register_buffer("last", self.ends()[1] - first, persistent=False)
         self.register_buffer("rate", None)
 
     first: PerColumn
@@ -114,7 +108,7 @@ class _Counts(Leaf):
         k, outside = self._count(x, known)
         if outside is not None:
             known = ~outside.T if known is None else known & ~outside.T
-        return spread(state, self.states, weight, torch.float64), k.T, known
+        return spread(state, self.states, weight), k.T, known
 
     @staticmethod
     def _weight(share: Sums, seen: Mask, columns: int) -> Moments:
@@ -126,12 +120,6 @@ class _Counts(Leaf):
         pooled = (total.sum(1, keepdim=True) + 0.5) / (weight.sum(1, keepdim=True) + 1)
         pull = max(self.alpha, 1e-10)
         return (total + pull * pooled) / (weight + pull)
-
-    def log_mass(self, column: int, region: Region) -> PerState:
-        return log_mass_by_tails(self, column, region)
-
-    def sample_in(self, column: int, region: Region, state: Observed, *, generator: Generator) -> Drawn:
-        return sample_by_tails(self, column, region, state, generator)
 
 
 class Poisson(_Counts):
@@ -145,8 +133,7 @@ class Poisson(_Counts):
 
     def config(self) -> dict[str, Any]:
         return {
-            "columns": self.columns, "states": self.states, "lower": self.lower, "upper": self.upper,
-            "alpha": self.alpha,
+            "columns": self.columns, "states": self.states, **self.stated(), "alpha": self.alpha,
         }  # fmt: skip
 
     def layout(self) -> dict[str, tuple[int, ...]]:
@@ -224,8 +211,7 @@ class NegativeBinomial(_Counts):
 
     def config(self) -> dict[str, Any]:
         return {
-            "columns": self.columns, "states": self.states, "lower": self.lower, "upper": self.upper,
-            "alpha": self.alpha, "cap": self.cap,
+            "columns": self.columns, "states": self.states, **self.stated(), "alpha": self.alpha, "cap": self.cap,
         }  # fmt: skip
 
     def layout(self) -> dict[str, tuple[int, ...]]:
@@ -256,25 +242,22 @@ class NegativeBinomial(_Counts):
         excess = square / count.clamp(min=1e-300) - self.rate**2 - self.rate
         by_moments = self.rate**2 / excess.clamp(min=1e-300)
         tallied = tally[:, -1].sum(1, keepdim=True) == 0
-        size = torch.where(tallied, _likeliest_size(self.rate, count, above[:, :-1]), by_moments)
-        self.dispersion = torch.where((excess > 0) & (size < LARGEST_SIZE), 1 / size, 0.0)
+        size = torch.where(tallied, negative_binomial.likeliest_size(self.rate, count, above[:, :-1]), by_moments)
+        self.dispersion = torch.where((excess > 0) & (size < negative_binomial.LARGEST_SIZE), 1 / size, 0.0)
 
     # asking -------------------------------------------------------------------------------------------------------
     def _log_mass(self, k: ByColumn) -> Scores:
         """log P(k) -> (D, K, n) for counts (D, n); -inf outside the bounds."""
         outside = (k < 0) | (k > self.last[:, None])
-        k, rate, dispersion = k.masked_fill(outside, 0.0)[:, None], self.rate[:, :, None], self.dispersion[:, :, None]
-        size = torch.where(dispersion > 0, 1 / dispersion, 1.0)
-        spreading = torch.lgamma(k + size) - torch.lgamma(size) - (k + size) * torch.log1p(rate / size)
-        spreading = spreading - k * size.log()
-        out = torch.where(dispersion > 0, spreading, -rate) + k * rate.log() - torch.lgamma(k + 1)
+        k = k.masked_fill(outside, 0.0)[:, None]
+        out = negative_binomial.log_mass(k, self.rate[:, :, None], self.dispersion[:, :, None])
         return (out - self.log_normaliser()[:, :, None]).masked_fill(outside[:, None], -torch.inf)
 
     def log_prob(self, x: Block, known: Mask = None) -> Scores:
-        return lookup.cells(self._log_mass, x.T.double() - self.first[:, None], None if known is None else known.T)
+        return lookup.cells(self._log_mass, x, known, self.first)
 
     def joint(self, x: Block, known: Mask = None) -> Sums:
-        return lookup.sums(self._log_mass, x.T.double() - self.first[:, None], None if known is None else known.T)
+        return lookup.sums(self._log_mass, x, known, self.first)
 
     def _draw(self, state: Observed, generator: Generator) -> Block:
         """A Poisson whose rate is Gamma distributed with shape r and mean `rate`."""
@@ -284,50 +267,16 @@ class NegativeBinomial(_Counts):
         return torch.poisson(rate * torch.where(dispersion > 0, factor, 1.0), generator=generator)
 
     def _cdf(self, column: int, k: At) -> Tails:
-        rate, dispersion = self.rate[column, :, None], self.dispersion[column, :, None]
-        return _tails(k, rate, torch.where(dispersion > 0, 1 / dispersion, torch.inf))
+        return negative_binomial.tails(k, self.rate[column, :, None], self.dispersion[column, :, None])
 
     def mean(self) -> Moments:
         """E[x | k] = lower + rate P(J <= upper - 1 | r + 1) / P(J <= upper | r), r + 1 at the same odds."""
         out = self.rate.clone()
         for d in self.last.isfinite().nonzero()[:, 0].tolist():
             rate, dispersion = out[d, :, None], self.dispersion[d, :, None]
-            size = torch.where(dispersion > 0, 1 / dispersion, torch.inf)
-            tilted = torch.where(size.isinf(), rate, rate * (size + 1) / size)
             last = self.last[d, None]
-            cut = _tails((last - 1).clamp(min=0.0), tilted, size + 1)[0] / _tails(last, rate, size)[0]
+            tilted = rate * (1 + dispersion), dispersion / (1 + dispersion)  # the size r + 1 at the same odds
+            cut = negative_binomial.tails((last - 1).clamp(min=0.0), *tilted)[0]
+            cut = cut / negative_binomial.tails(last, rate, dispersion)[0]
             out[d] *= cut[:, 0] if last > 0 else 0.0
         return self.first[:, None] + out
-
-
-def _tails(k: At, rate: Float[Tensor, "k 1"], size: Float[Tensor, "k 1"]) -> Tails:
-    """P(K <= k) and P(K > k) of the negative binomial with this mean and size (K, 1), the Poisson where size is inf."""
-    from scipy.special import betainc
-
-    poisson = size.isinf()
-    r, odds = torch.where(poisson, 1.0, size), rate / torch.where(poisson, 1.0, size)
-    after, every = torch.broadcast_tensors(k + 1, rate)
-    below = torch.from_numpy(betainc(r.numpy(), after.numpy(), (1 / (1 + odds)).numpy()))
-    above = torch.from_numpy(betainc(after.numpy(), r.numpy(), (odds / (1 + odds)).numpy()))
-    below = torch.where(poisson, torch.special.gammaincc(after, every), below)
-    return below, torch.where(poisson, torch.special.gammainc(after, every), above)
-
-
-def _likeliest_size(rate: Moments, count: Moments, above: Float[Tensor, "d i k"]) -> Moments:
-    """The root in r of sum_i above_i / (r + i) = count log(1 + rate / r), each (D, K), by bracketed Newton in log r."""
-    i = torch.arange(above.shape[1], dtype=torch.float64)[:, None]
-    low = torch.full_like(rate, math.log(1 / LARGEST_SIZE))
-    high = -low
-    at = rate.log().clamp(math.log(1 / LARGEST_SIZE), math.log(LARGEST_SIZE))
-    for _ in range(NEWTON_STEPS):
-        r = at.exp()
-        share = above / (r[:, None] + i)
-        slope = share.sum(1) - count * torch.log1p(rate / r)
-        curve = count * rate / (r + rate) - r * (share / (r[:, None] + i)).sum(1)
-        low, high = torch.where(slope > 0, at, low), torch.where(slope > 0, high, at)
-        step = at - slope / curve
-        new = torch.where((step > low) & (step < high), step, 0.5 * (low + high))
-        if bool(((new - at).abs() < 1e-10).all()):
-            break
-        at = new
-    return at.exp()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -14,31 +12,25 @@ from begat.core import Region, Stats
 from begat.leaves.base import (
     At,
     Block,
-    Drawn,
     Leaf,
     Mask,
     Moments,
     Observed,
-    PerColumn,
-    PerState,
     Picked,
     State,
     Sums,
     Tails,
     Weight,
-    spread,
-    sums_of,
 )
-from begat.leaves.inverse import log_mass_by_tails, sample_by_tails
+from begat.leaves.bounds import Bounded
+from begat.leaves.inverse import ByTails
+from begat.leaves.moments import moments
+from begat.leaves.quadratic import Quadratic
+from begat.leaves.sums import ROWS, spread
 from begat.maths import lattice
 
-Bounds = tuple[Float[Tensor, "d 1"], Float[Tensor, "d 1"]]
-ROWS = 4096
-"""Rows of a block of x, small enough for it to stay in the cache."""
 SEPARATION = 1e7
 """Squared distance of a state's mean from the origin, in variances, up to which the expanded square is exact enough."""
-MAGNITUDE = 48.0
-"""Sum of the magnitudes of a row's terms above which float32 would lose the sixth digit of a probability."""
 SEPARATION_SINGLE = 1e3
 """The same for float32."""
 TRIES = 20
@@ -47,7 +39,7 @@ LATTICE_FLOOR = 0.05
 """Least variance on a grid, in steps squared: a constant integer is not infinitely surprised by its neighbour."""
 
 
-class Gaussian(Leaf):
+class Gaussian(Bounded, ByTails, Leaf):
     """p(x | k) = exp(-(x - mean_k)^2 / 2 variance_k) / Z_k, for D columns and K states.
 
     Without a grid Z is sqrt(2 pi variance) and p a density; with `grid` x is a whole number and Z the sum over whole
@@ -55,8 +47,8 @@ class Gaussian(Leaf):
     then those of the data, which is maximum likelihood only where the bounds cut little.
 
     The square is expanded about an origin near the data, so that the log-probability of a row summed over columns is
-    sum_d log p = const_k + A x' + B x'^2 with x' = x - origin: two matrix products. Columns whose states lie too far
-    apart for that (SEPARATION) are done term by term.
+    sum_d log p = const_k + A x' + B x'^2 with x' = x - origin, two matrix products (leaves.quadratic). Columns whose
+    states lie too far apart for that (SEPARATION) are done term by term.
 
     Smoothing. variance_k = (N_k v_k + s V) / (N_k + s) with v_k that of the state's N_k rows, s =
     `var_smoothing` pseudo-rows, and V = v (N + 1) / (N - 1), v the variance of the column's N rows of all states (N - 1
@@ -77,8 +69,7 @@ class Gaussian(Leaf):
     ):
         super().__init__()
         self.columns, self.states, self.grid = columns, states, grid
-        self.lower = tuple(lower) if lower else (-math.inf,) * columns
-        self.upper = tuple(upper) if upper else (math.inf,) * columns
+        self.bound(lower, upper)
         self.var_smoothing, self.shared = var_smoothing, shared
         for name in self.layout():
             self.register_buffer(name, None)
@@ -89,8 +80,8 @@ class Gaussian(Leaf):
 
     def config(self) -> dict[str, Any]:
         return {
-            "columns": self.columns, "states": self.states, "grid": self.grid, "lower": self.lower,
-            "upper": self.upper, "var_smoothing": self.var_smoothing, "shared": self.shared,
+            "columns": self.columns, "states": self.states, "grid": self.grid, **self.stated(),
+            "var_smoothing": self.var_smoothing, "shared": self.shared,
         }  # fmt: skip
 
     def layout(self) -> dict[str, tuple[int, ...]]:
@@ -102,49 +93,25 @@ class Gaussian(Leaf):
         """The origin: each column's mean, or each state's where the states lie far apart."""
         every = slice(None, None, max(len(x) // ROWS, 1))  # an origin near the data is all that is needed
         state, weight = state[..., every], None if weight is None else weight[every]
-        share, cells = spread(state, self.states, weight, torch.float64), x[every].double()
+        share, cells = spread(state, self.states, weight), x[every].double()
         seen = None if known is None else known[every].double()
         centre = cells.mean(0) if seen is None else (cells * seen).sum(0) / seen.sum(0).clamp(min=1)
         off = cells - centre if seen is None else (cells - centre) * seen
         count = share.sum(1) if seen is None else (share @ seen).T
         mean = (share @ off).T / count.clamp(min=1e-300)
         square = (share @ off.mul_(off)).T / count.clamp(min=1e-300)
-        far = (mean**2 > 100 * (square - mean**2).clamp(min=1e-12 * square)).any(1, keepdim=True)
+        variance = (square - mean**2).clamp(min=1e-12 * square)
+        far = (mean**2 > 100 * variance).any(1, keepdim=True)
         origin = centre[:, None] + torch.where(far & (count > 0), mean, 0.0)
-        self.origin = _single(origin) if x.dtype == torch.float32 else origin
+        least = torch.where(count > 0, variance, torch.inf).amin(1, keepdim=True).sqrt()
+        self.origin = _rounded(origin, least) if x.dtype == torch.float32 else origin
 
     def statistics(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> Stats:
         """Weight, sum and sum of squares of x - origin, each (D, K), in float64."""
-        common = self.origin[:, 0] if torch.equal(self.origin, self.origin[:, :1].expand_as(self.origin)) else None
-        if common is not None or not state.is_floating_point():
-            return self._moments(x, state, weight, known, common)
-        alone = torch.zeros(self.states, 1, len(x), dtype=torch.float64)
-        each = [
-            self._moments(x, alone[k].copy_(state[k]), weight, known, self.origin[:, k]) for k in range(self.states)
-        ]
+        if not state.is_floating_point() or bool((self.origin == self.origin[:, :1]).all()):
+            return moments(x, self.origin, state, weight, known)
+        each = [moments(x, self.origin[:, [k]], state[[k]], weight, known) for k in range(self.states)]
         return {name: torch.cat([s[name] for s in each], 1) for name in each[0]}
-
-    def _moments(self, x: Block, state: State, weight: Weight, known: Mask, common: PerColumn | None) -> Stats:
-        """The sums about the common origin, or about that of each row's own state; in blocks that stay in the cache."""
-        states = len(state) if state.is_floating_point() else self.states
-        seen, total, square = torch.zeros(3, states, self.columns, dtype=torch.float64)
-        room = torch.empty(min(len(x), ROWS), self.columns, dtype=x.dtype)
-        one = None if common is None else common.to(x.dtype)
-        if known is None:
-            soft = state.is_floating_point()
-            count = spread(state, states, weight, x.dtype).sum(1) if soft else torch.bincount(state, weight, states)
-            seen += count[:, None]
-        sums = sums_of(state, states, weight, x.dtype, ROWS)
-        for rows in blocks(len(x)):
-            cells = x[rows]
-            origin = self.origin[:, state[rows].long()].T.to(x.dtype) if one is None else one
-            off = torch.sub(cells, origin, out=room[: len(cells)])
-            if known is not None:
-                off.mul_(known[rows])
-                seen += sums(rows, known[rows].to(x.dtype))
-            total += sums(rows, off)
-            square += sums(rows, off.mul_(off))
-        return {"weight": seen.T, "sum": total.T, "square": square.T}
 
     def maximise(self, stats: Stats) -> None:
         weight = stats["weight"]
@@ -177,122 +144,58 @@ class Gaussian(Leaf):
         return torch.where(pooled == 0, 1.0, pooled.abs())
 
     # asking -------------------------------------------------------------------------------------------------------
-    def _bounds(self) -> Bounds | None:
-        """The bounds as (D, 1), None where no column has any."""
-        if all(map(math.isinf, self.lower + self.upper)):
-            return None
-        return tuple(torch.tensor(b, dtype=torch.float64)[:, None] for b in (self.lower, self.upper))  # type: ignore[return-value]
-
     def log_normaliser(self, mean: Moments | None = None) -> Moments:
         """log Z -> (D, K): the integral of exp(-(x - mean)^2 / 2 variance), its sum on a grid."""
         mean = self.mean_ if mean is None else mean
-        deviation, bounds = self.variance.sqrt(), self._bounds()
-        if self.grid:
-            lower, upper = bounds or (torch.tensor(-torch.inf), torch.tensor(torch.inf))
-            return lattice.log_sum(mean, deviation, lower, upper)
+        deviation = self.variance.sqrt()
         whole = deviation.log() + lattice.HALF_LOG_2PI
-        if bounds is None:
+        if not (self.grid or self.bounded):
             return whole
-        return whole + lattice.log_cell((bounds[0] - mean) / deviation, (bounds[1] - mean) / deviation)
+        lower, upper = (end[:, None] for end in self.ends())
+        if self.grid:
+            return lattice.log_sum(mean, deviation, lower, upper)
+        return whole + lattice.log_cell((lower - mean) / deviation, (upper - mean) / deviation)
 
-    def natural(self, single: bool = False) -> tuple[PerColumn, Moments, Moments, Moments]:
-        """(origin (D,), constant, A, B each (D, K)): log p = constant + A (x - origin) + B (x - origin)^2.
-
-        single: an origin that float32 holds, for x that is float32.
-        """
+    def natural(self, single: bool = False) -> Quadratic:
+        """log p = constant + A (x - origin) + B (x - origin)^2; single: of an origin that float32 holds, for such x."""
         origin = _single(self.mean_.mean(1)) if single else self.mean_.mean(1)
         off = self.mean_ - origin[:, None]
         square = -0.5 / self.variance
-        return origin, square * off**2 - self.log_normaliser(), -2 * square * off, square
+        return Quadratic(origin, square * off**2 - self.log_normaliser(), -2 * square * off, square)
 
     def joint(self, x: Block, known: Mask = None) -> Sums:
-        origin, constant, linear, square = self.natural()
-        far = ((self.mean_ - origin[:, None]) ** 2 / self.variance > SEPARATION).any(1)
+        form = self.natural()
+        far = ((self.mean_ - form.origin[:, None]) ** 2 / self.variance > SEPARATION).any(1)
         if far.any():
-            near = (~far).nonzero()[:, 0]
-            total = self.log_prob(x, known, far.nonzero()[:, 0]).sum(0)
-            if not len(near):
-                return total
-            origin, constant, linear, square = (t[near] for t in (origin, constant, linear, square))
-            x_near, known_near = x[:, near], None if known is None else known[:, near]
-            return total + self._product(x_near, known_near, origin, constant, linear, square)
-        out = self._product(x, known, origin, constant, linear, square)
-        outside = self._outside(x, known)
-        return out if outside is None else out.masked_fill(outside.any(1)[None], -torch.inf)
+            near, apart = (~far).nonzero()[:, 0], far.nonzero()[:, 0]
+            out = form.of(near).sums(x[:, near], None if known is None else known[:, near])
+            out += self.log_prob(x, known, apart).sum(0)
+        else:
+            out = form.sums(x, known)
+        return out.masked_fill(self.outside(x, known).any(1), -torch.inf) if self.bounded else out
 
     def odds(self, x: Block, known: Mask = None) -> Sums:
-        """The joint without what all states share, in the precision of x: differences of states are small numbers.
-
-        In float32 a row's sum of magnitudes m = sum_d |A_d x'_d| + |B_d| x'^2_d (largest differences over the states,
-        bounded with |x'| <= (1 + x'^2) / 2 by one more row of the product) loses some m 2^-24 nats, measured 6e-7 in
-        probability at m = 45; rows above MAGNITUDE are done again in float64.
-        """
-        origin, *natural = self.natural(single=True)
-        apart = ((self.mean_ - origin[:, None]) ** 2 / self.variance).max() > SEPARATION_SINGLE
-        if x.dtype != torch.float32 or apart or self._bounds() is not None:
+        """The joint without what all states share, in the precision of x."""
+        form = self.natural(single=True)
+        apart = ((self.mean_ - form.origin[:, None]) ** 2 / self.variance).max() > SEPARATION_SINGLE
+        if x.dtype != torch.float32 or apart or self.bounded:
             return self.joint(x, known)
-        constant, linear, square = (t - t.mean(1, keepdim=True) for t in natural)
-        half = 0.5 * linear.abs().amax(1, keepdim=True)
-        one = torch.cat([constant, constant.abs().amax(1, keepdim=True) + half], 1)
-        two = torch.cat([linear, torch.zeros_like(half)], 1)
-        three = torch.cat([square, square.abs().amax(1, keepdim=True) + half], 1)
-        out = self._product(x, known, origin, one, two, three, torch.float32)
-        large = (out[-1] > MAGNITUDE).nonzero()[:, 0]
-        if not len(large):
-            return out[:-1]
-        out = out[:-1]
-        again = None if known is None else known[large]
-        out[:, large] = self._product(x[large], again, origin, constant, linear, square).float()
-        return out
-
-    def _product(
-        self,
-        x: Block,
-        known: Mask,
-        origin: PerColumn,
-        constant: Moments,
-        linear: Moments,
-        square: Moments,
-        dtype: torch.dtype = torch.float64,
-    ) -> Sums:
-        """constant + linear x' + square x'^2 summed over columns -> (K, n), in blocks that stay in the cache."""
-        origin = origin.to(dtype)
-        constant, linear, square = (t.T.to(dtype).contiguous() for t in (constant, linear, square))
-        alone = constant.sum(1, keepdim=True)
-        out = torch.empty(len(linear), len(x), dtype=dtype)
-        for rows in blocks(len(x)):
-            off = x[rows].to(dtype, copy=True).sub_(origin).T
-            if known is None:
-                part = torch.addmm(alone, linear, off)
-            else:
-                seen = known[rows].T.to(dtype)
-                part = torch.addmm(constant @ seen, linear, off.mul_(seen))
-            out[:, rows] = part.addmm_(square, off.mul_(off))
-        return out
-
-    def _outside(self, x: Block, known: Mask) -> Mask:
-        bounds = self._bounds()
-        if bounds is None:
-            return None
-        outside = (x < bounds[0][:, 0]) | (x > bounds[1][:, 0])
-        return outside if known is None else outside & known
+        return form.differences(x, known)
 
     def log_prob(self, x: Block, known: Mask = None, columns: Int[Tensor, " _"] | None = None) -> Picked:
         pick = slice(None) if columns is None else columns
         mean, deviation = self.mean_[pick, :, None], self.variance[pick, :, None].sqrt()
         u = (x.T[pick, None].double() - mean) / deviation
         out = -0.5 * u * u - self.log_normaliser()[pick, :, None]
-        outside = self._outside(x, known)
-        if outside is not None:
-            out = out.masked_fill(outside.T[pick, None], -torch.inf)
+        if self.bounded:
+            out = out.masked_fill(self.outside(x, known).T[pick, None], -torch.inf)
         return out if known is None else out.masked_fill(~known.T[pick, None], 0.0)
 
     def sample(self, state: Observed, *, generator: Generator) -> Block:
         out = self._unbounded(state, generator)
-        bounds = self._bounds()
-        if bounds is None:
+        if not self.bounded:
             return out
-        lower, upper = (b[:, 0] for b in bounds)
+        lower, upper = self.ends()
         for _ in range(TRIES):
             rows = ((out < lower) | (out > upper)).any(1).nonzero()[:, 0]
             if not len(rows):
@@ -329,26 +232,26 @@ class Gaussian(Leaf):
         whole = lattice.log_cell(a, b)
         return (lattice.log_cell(a.expand_as(u), u) - whole).exp(), (lattice.log_cell(u, b.expand_as(u)) - whole).exp()
 
-    def log_mass(self, column: int, region: Region) -> PerState:
-        return log_mass_by_tails(self, column, region)
-
-    def sample_in(self, column: int, region: Region, state: Observed, *, generator: Generator) -> Drawn:
-        return sample_by_tails(self, column, region, state, generator)
-
     def mean(self) -> Moments:
         """E[x | k] = mean + variance * d log Z / d mean, the derivative as a central difference (1e-4 deviations)."""
-        if self._bounds() is None and not self.grid:
+        if not (self.bounded or self.grid):
             return self.mean_
         step = 1e-4 * self.variance.sqrt()
         slope = (self.log_normaliser(self.mean_ + step) - self.log_normaliser(self.mean_ - step)) / (2 * step)
         return self.mean_ + self.variance * slope
 
 
+def _rounded(origin: Moments, deviation: Float[Tensor, "d 1"]) -> Moments:
+    """Numbers within a sixteenth of a deviation that have few binary digits.
+
+    Their difference from float32 data is exact, or its rounding goes either way: that of other numbers is off by the
+    same for all data of a size, and does not average out.
+    """
+    least = (origin.abs() * 2.0**-24).clamp(min=1e-30)
+    step = torch.exp2(torch.maximum(deviation, least).clamp(max=1e30).log2().floor() - 3)
+    return _single((origin / step).round() * step)
+
+
 def _single(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """The nearest numbers that float32 has too, so that subtracting them from float32 data is exact near them."""
     return x.float().double()
-
-
-def blocks(rows: int) -> Iterator[slice]:
-    """Consecutive blocks of at most ROWS rows."""
-    return (slice(first, first + ROWS) for first in range(0, rows, ROWS))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
 
 import torch
 from jaxtyping import Int
@@ -18,74 +17,71 @@ LARGEST_WHOLE = 2.0**53
 _MAGNITUDE = 0x7FFF_FFFF_FFFF_FFFF
 
 
-@runtime_checkable
-class Tailed(Protocol):
-    """A leaf of values with `tails(column, x (m,))` -> P(X <= x | k) and P(X > x | k), each (K, m).
-
-    x is finite and not sorted. The tails are those of the law as it is scored: bounds are already in them. On a grid
-    they are step functions of any real x. Each is accurate relative to itself, however small it is.
-    """
+class ByTails(ABC):
+    """Part of a leaf of values: its regions, and draws in them, follow from the two tails of a column."""
 
     states: int
     grid: bool
 
-    def tails(self, column: int, x: At) -> Tails: ...
+    @abstractmethod
+    def tails(self, column: int, x: At) -> Tails:
+        """P(X <= x | k) and P(X > x | k) -> (K, m) each, for finite x in any order.
 
+        They are those of the law as it is scored: bounds are already in them. On a grid they are step functions of any
+        real x. Each is accurate relative to itself, however small it is.
+        """
 
-def log_mass_by_tails(leaf: Tailed, column: int, region: Region) -> PerState:
-    """log P(lower <= X <= upper | k) -> (K,), the difference of the tail that keeps its digits; -inf where empty."""
-    lower, upper = _ends(leaf, region)
-    if lower > upper:
-        return torch.full((leaf.states,), -torch.inf, dtype=torch.float64)
-    below, above = _tails(leaf, column, torch.tensor([lower, upper], dtype=torch.float64))
-    from_below = below[:, 1] <= above[:, 0]
-    mass = torch.where(from_below, below[:, 1] - below[:, 0], above[:, 0] - above[:, 1])
-    return mass.clamp(min=0.0).log()
+    def log_mass(self, column: int, region: Region) -> PerState:
+        """log P(lower <= X <= upper | k) -> (K,), the difference of the tail that keeps its digits; -inf if empty."""
+        lower, upper = self._ends(region)
+        if lower > upper:
+            return torch.full((self.states,), -torch.inf, dtype=torch.float64)
+        below, above = self._tails_at(column, torch.tensor([lower, upper], dtype=torch.float64))
+        from_below = below[:, 1] <= above[:, 0]
+        mass = torch.where(from_below, below[:, 1] - below[:, 0], above[:, 0] - above[:, 1])
+        return mass.clamp(min=0.0).log()
 
+    def sample_in(self, column: int, region: Region, state: Observed, *, generator: Generator) -> Drawn:
+        """X given lower <= X <= upper for each state (n,) -> (n,) float64, by inverting the cdf to the last bit.
 
-def sample_by_tails(leaf: Tailed, column: int, region: Region, state: Observed, generator: Generator) -> Drawn:
-    """X given lower <= X <= upper for each state (n,) -> (n,) float64, by inverting the cdf to the last bit.
+        Continuous laws are bisected over the float64 numbers in their order (64 steps from any bracket, no scale
+        needed), laws on a grid over whole numbers. Where the region has no mass the draw is the end nearest to the
+        law; ask log_mass first.
+        """
+        lower, upper = self._ends(region)
+        state = state.long()
+        below, above = self._tails_at(column, torch.tensor([lower, upper], dtype=torch.float64))
+        below, above = below[state], above[state]  # (n, 2)
+        u = torch.rand(len(state), generator=generator, dtype=torch.float64)
+        low_target = torch.lerp(below[:, 0], below[:, 1], u).clamp(min=torch.finfo(torch.float64).tiny)
+        high_target = torch.lerp(above[:, 0], above[:, 1], u)
+        by_low = low_target <= high_target  # the smaller tail has the digits
 
-    Continuous laws are bisected over the float64 numbers in their order (64 steps from any bracket, no scale needed),
-    laws on a grid over whole numbers. Where the region has no mass the draw is the end nearest to the law; ask
-    log_mass first.
-    """
-    lower, upper = _ends(leaf, region)
-    state = state.long()
-    below, above = _tails(leaf, column, torch.tensor([lower, upper], dtype=torch.float64))
-    below, above = below[state], above[state]  # (n, 2)
-    u = torch.rand(len(state), generator=generator, dtype=torch.float64)
-    low_target = torch.lerp(below[:, 0], below[:, 1], u).clamp(min=torch.finfo(torch.float64).tiny)
-    high_target = torch.lerp(above[:, 0], above[:, 1], u)
-    by_low = low_target <= high_target  # the smaller tail has the digits
+        limit = LARGEST_WHOLE if self.grid else torch.finfo(torch.float64).max
+        first, last = max(lower, -limit), min(upper, limit)
+        left, right = (_rank(torch.full_like(u, end), self.grid) for end in (first, last))
+        while bool((left + 1 < right).any()):
+            middle = (left & right) + ((left ^ right) >> 1)
+            # On a grid, and in the first steps, rows share their middles.
+            asked, where = middle.unique(return_inverse=True)
+            cdf, survival = self.tails(column, _number(asked, self.grid))
+            reached = torch.where(by_low, cdf[state, where] >= low_target, survival[state, where] <= high_target)
+            left, right = torch.where(reached, left, middle), torch.where(reached, middle, right)
+        return _number(right, self.grid)
 
-    limit = LARGEST_WHOLE if leaf.grid else torch.finfo(torch.float64).max
-    first, last = max(lower, -limit), min(upper, limit)
-    left, right = (_rank(torch.full_like(u, end), leaf.grid) for end in (first, last))
-    while bool((left + 1 < right).any()):
-        middle = (left & right) + ((left ^ right) >> 1)
-        asked, where = middle.unique(return_inverse=True)  # on a grid, and in the first steps, rows share their middles
-        cdf, survival = leaf.tails(column, _number(asked, leaf.grid))
-        reached = torch.where(by_low, cdf[state, where] >= low_target, survival[state, where] <= high_target)
-        left, right = torch.where(reached, left, middle), torch.where(reached, middle, right)
-    return _number(right, leaf.grid)
+    def _ends(self, region: Region) -> tuple[float, float]:
+        """The interval (lower, upper]: on a grid from the whole number below the first allowed one."""
+        if self.grid:
+            region = region.whole()
+            return region.lower - 1, region.upper
+        return float(region.lower), float(region.upper)
 
-
-def _ends(leaf: Tailed, region: Region) -> tuple[float, float]:
-    """The interval (lower, upper]: on a grid from the whole number below the first allowed one."""
-    lower, upper = float(region.lower), float(region.upper)
-    if leaf.grid:
-        lower = math.ceil(lower) - 1.0 if math.isfinite(lower) else lower
-        upper = math.floor(upper) * 1.0 if math.isfinite(upper) else upper
-    return lower, upper
-
-
-def _tails(leaf: Tailed, column: int, ends: At) -> Tails:
-    """Both tails at ends that may be infinite -> (K, 2) each."""
-    below, above = leaf.tails(column, torch.where(ends.isfinite(), ends, 0.0))
-    below = torch.where(ends == torch.inf, 1.0, torch.where(ends == -torch.inf, 0.0, below))
-    above = torch.where(ends == torch.inf, 0.0, torch.where(ends == -torch.inf, 1.0, above))
-    return below, above
+    def _tails_at(self, column: int, ends: At) -> Tails:
+        """Both tails at ends that may be infinite -> (K, 2) each."""
+        below, above = self.tails(column, torch.where(ends.isfinite(), ends, 0.0))
+        below = torch.where(ends == torch.inf, 1.0, torch.where(ends == -torch.inf, 0.0, below))
+        above = torch.where(ends == torch.inf, 0.0, torch.where(ends == -torch.inf, 1.0, above))
+        return below, above
 
 
 def _rank(x: At, grid: bool) -> Ranks:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,10 +12,9 @@ from jaxtyping import Int
 from torch import Generator, Tensor
 
 from begat.core import Region, Stats, all_finite
-from begat.errors import BegatError, DataError, EvidenceError, FileError, did_you_mean
-from begat.leaves import bandwidth as rules
+from begat.errors import DataError, EvidenceError, FileError
+from begat.leaves.bandwidth import TINY, Rule
 from begat.leaves.base import (
-    At,
     Block,
     Drawn,
     Leaf,
@@ -27,11 +26,11 @@ from begat.leaves.base import (
     Scores,
     State,
     Sums,
-    Tails,
     Weight,
-    spread,
 )
-from begat.leaves.kernels import Kernels
+from begat.leaves.bounds import Bounded
+from begat.leaves.kernels import GROUPS, Kernels
+from begat.leaves.sums import spread
 from begat.maths.gauss_sum import GaussSum
 from begat.maths.points import PerGroup, PerPoint, Points, chosen, collect
 
@@ -39,10 +38,6 @@ CAP = 30_000
 """Distinct points of one column and state above which merged statistics are put on a lattice."""
 FINENESS = 128
 """Bandwidths are at least this many steps of that lattice when points are put on it."""
-GROUPS = 256
-"""Columns x states whose sums are prepared, and asked, together."""
-SMALL = 1000.0
-"""Weight of a state below which its bandwidth has a pseudo-row of the column's; beyond, one row is nothing."""
 KEPT = 4096
 """Columns x states up to which sums are prepared with the fit (about 8 kB each); beyond, for each call."""
 
@@ -55,7 +50,7 @@ class _Panel(NamedTuple):
     sums: GaussSum | None
 
 
-class KDE(Leaf):
+class KDE(Bounded, Leaf):
     """p(x | k) = sum_i w_i exp(-(x - x_i)^2 / 2 h^2) / (W Z), over the points x_i of state k; one h a column and state.
 
     Without a grid Z = h sqrt(2 pi) and p is a density. With `grid` x is a whole number and Z = sum_j exp(-j^2 / 2 h^2)
@@ -92,18 +87,9 @@ class KDE(Leaf):
         points: int = 0,
     ):
         super().__init__()
-        if isinstance(bandwidth, str):
-            if bandwidth not in rules.RULES:
-                raise BegatError(f"no bandwidth rule {bandwidth!r}{did_you_mean(bandwidth, rules.RULES)}")
-            self.rule, self.factor = bandwidth, 1.0
-        else:
-            if isinstance(bandwidth, bool) or not 0 < bandwidth < math.inf:
-                raise BegatError(f"bandwidth is {bandwidth!r}; give {', '.join(rules.RULES)} or a positive factor")
-            self.rule, self.factor = "silverman", float(bandwidth)
         self.columns, self.states, self.grid, self.exact = columns, states, grid, exact
-        self.lower = tuple(lower) if lower else (-math.inf,) * columns
-        self.upper = tuple(upper) if upper else (math.inf,) * columns
-        self.size = points
+        self.bound(lower, upper)
+        self.rule, self.size = Rule.of(bandwidth), points
         self._panels: tuple[_Panel, ...] = ()  # what the buffers say, made ready with them by maximise and restore
         for name in self.layout():
             self.register_buffer(name, None)
@@ -115,9 +101,8 @@ class KDE(Leaf):
 
     def config(self) -> dict[str, Any]:
         return {
-            "columns": self.columns, "states": self.states, "grid": self.grid, "lower": self.lower,
-            "upper": self.upper, "bandwidth": self.rule if self.factor == 1.0 else self.factor,
-            "exact": self.exact, "points": self.size,
+            "columns": self.columns, "states": self.states, "grid": self.grid, **self.stated(),
+            "bandwidth": self.rule.stated, "exact": self.exact, "points": self.size,
         }  # fmt: skip
 
     def layout(self) -> dict[str, tuple[int, ...]]:
@@ -129,7 +114,7 @@ class KDE(Leaf):
         super().restore(tensors)
         start, counts = self._start(), self.counts
         sound = bool((counts >= 1).all()) and int(start[-1]) == len(self.points) and all_finite(self.points)
-        sound = sound and bool((self.weights > 0).all()) and bool((self.bandwidth >= rules.TINY).all())
+        sound = sound and bool((self.weights > 0).all()) and bool((self.bandwidth >= TINY).all())
         if sound:
             rising = self.points[1:] > self.points[:-1]
             rising[start[1:-1] - 1] = True
@@ -151,16 +136,17 @@ class KDE(Leaf):
         """The points with a positive weight, group by group (column, then state): points (P,), weights (P,), and how
         many each group has: counts (1, D K); one row for each piece that was merged."""
         if state.is_floating_point():
-            share = spread(state, self.states, weight, torch.float64)
+            share = spread(state, self.states, weight)
             value = x.T[:, None].expand(-1, self.states, -1)
             use = (share > 0)[None].expand_as(value)
             use = use if known is None else use & known.T[:, None]
             each = share[None].expand_as(value)
             counts = use.sum(2)
         else:
-            # Radix sort, which numpy has for small integers.
-            small = np.int16 if self.states < 2**15 else np.int64
-            order = torch.from_numpy(np.argsort(state.numpy().astype(small), kind="stable"))
+            small = state.numpy().astype(
+                np.min_scalar_type(self.states - 1)
+            )  # numbers of 8 bits are sorted by counting
+            order = torch.from_numpy(np.argsort(small, kind="stable"))
             value = x.index_select(0, order).T
             each = (torch.ones(len(x)) if weight is None else weight[order]).expand_as(value)
             last = torch.bincount(state, minlength=self.states).cumsum(0)
@@ -182,11 +168,9 @@ class KDE(Leaf):
         if self.exact or not bool(crowded.any()):
             return both
         points = collect(both["points"], both["weights"], both["counts"])
-        h = rules.silverman(points.as_repetitions()) * (
-            min(rules.FACTORS) if self.rule == "likelihood" else self.factor
-        )
-        step = torch.exp2(torch.floor(torch.log2(h.clamp(min=rules.TINY) / FINENESS)))
-        step = torch.where((points.counts > CAP) & (h > rules.TINY) & ((step > 1) | (not self.grid)), step, 0.0)
+        h = self.rule.finest(points)
+        step = torch.exp2(torch.floor(torch.log2(h.clamp(min=TINY) / FINENESS)))
+        step = torch.where((points.counts > CAP) & (h > TINY) & ((step > 1) | (not self.grid)), step, 0.0)
         points = points.moved_to_cells(step, whole=self.grid)
         return {"points": points.x, "weights": points.weight, "counts": points.counts[None]}
 
@@ -201,7 +185,7 @@ class KDE(Leaf):
                 if low < self.lower[d] or high > self.upper[d]:
                     out = low if low < self.lower[d] else high
                     raise DataError(f"{out:g} is outside the bounds {self.lower[d]:g} to {self.upper[d]:g}; widen them")
-        h = self._bandwidths(points)
+        h = self.rule.bandwidths(points, *self._bounds(), self.states, grid=self.grid)
         self.points, self.weights, self.size = points.x, points.weight, len(points.x)
         shape = (self.columns, self.states)
         self.counts, self.bandwidth = points.counts.double().view(shape), h.view(shape)
@@ -225,44 +209,10 @@ class KDE(Leaf):
                     x[g], weight[g] = all_x, all_weight
         return collect(torch.cat(x), torch.cat(weight), torch.tensor([[len(v) for v in x]]))
 
-    def _bandwidths(self, points: Points) -> PerGroup:
-        """h -> (D K,), by the rule and its fallbacks."""
-        robust = self.rule != "scott"
-        h, total = rules.silverman(points, robust=robust), points.sums(points.weight).clamp(min=1.0)
-        few = total < SMALL
-        if self.states > 1 and bool((few | (h <= 0)).any()):
-            columns = collect(points.x, points.weight, points.counts.view(1, self.columns, self.states).sum(2))
-            rows = columns.sums(columns.weight).clamp(min=1.0)
-            # Those of as many of the column's points as the state has.
-            spread, whole = (
-                (t * size).repeat_interleave(self.states) * total**-0.2
-                for t, size in ((rules.deviation(columns), 0.9), (rules.silverman(columns, robust=robust), rows**0.2))
-            )
-            h = torch.where(h > 0, h, spread)
-            h = torch.where(few, ((total * h**2 + whole**2) / (total + 1)).sqrt(), h)
-        # A column that never varies has no scale; a thousandth of its own size stands in.
-        own = points.x[points.start[:-1]].abs()
-        h = torch.where(h > 0, h, torch.where(own > 0, 1e-3 * own, 1e-3))
-        h = h * self.factor
-        floor = (2 * torch.log(2 * total + 2)).rsqrt() if self.grid else torch.full_like(h, rules.TINY)
-        width = torch.tensor(self.upper, dtype=torch.float64) - torch.tensor(self.lower, dtype=torch.float64)
-        cap = width.clamp(min=rules.TINY).repeat_interleave(self.states)  # a kernel as wide as the bounds is flat
-        h = torch.maximum(torch.minimum(h, cap), floor)
-        if self.rule == "likelihood":
-            h = torch.maximum(torch.minimum(self._by_likelihood(points, h), cap), floor)
-        return h
-
-    def _by_likelihood(self, points: Points, h: PerGroup) -> PerGroup:
-        whole = self._kernels(points, h)
-        parts = (whole.of(first, min(first + GROUPS, len(h))) for first in range(0, len(h), GROUPS))
-        return torch.cat([rules.leave_one_out(part) for part in parts])
-
-    def _kernels(self, points: Points, h: PerGroup, columns: slice = slice(None)) -> Kernels:
-        lower, upper = (
-            torch.tensor(b[columns], dtype=torch.float64).repeat_interleave(self.states)
-            for b in (self.lower, self.upper)
-        )
-        return Kernels(points, h, lower, upper, self.grid)
+    def _bounds(self, columns: slice = slice(None)) -> tuple[PerGroup, PerGroup]:
+        """The bounds of every group of these columns, (S,) each."""
+        lower, upper = (end[columns].repeat_interleave(self.states) for end in self.ends())
+        return lower, upper
 
     # asking -------------------------------------------------------------------------------------------------------
     def _prepare(self) -> None:
@@ -288,7 +238,7 @@ class KDE(Leaf):
         whole = range(self.columns)[columns]
         first, last = whole.start * self.states, whole.stop * self.states
         points = Points(self.points, self.weights, self._start()).groups(first, last)
-        return self._kernels(points, self.bandwidth.reshape(-1)[first:last], columns)
+        return Kernels(points, self.bandwidth.reshape(-1)[first:last], *self._bounds(columns), self.grid)
 
     def log_prob(self, x: Block, known: Mask = None) -> Scores:
         out = torch.empty(self.columns, self.states, len(x), dtype=torch.float64)
@@ -311,14 +261,6 @@ class KDE(Leaf):
             out += odd[:, None]
         return out if known is None else out.masked_fill_(~known[:, panel.columns].T[:, None], 0.0)
 
-    def tails(self, column: int, x: At) -> Tails:
-        """P(X <= x | k) and P(X > x | k) -> (K, m) each, between the bounds."""
-        kernels = self._kernels_of(slice(column, column + 1))
-        cut = x.double().floor() if self.grid else x.double()
-        below = [kernels.log_mass(-math.inf, v) for v in cut.tolist()]
-        above = [kernels.log_mass(v + 1 if self.grid else v, math.inf) for v in cut.tolist()]
-        return torch.stack(below, 1).exp(), torch.stack(above, 1).exp()
-
     def log_mass(self, column: int, region: Region) -> PerState:
         return self._kernels_of(slice(column, column + 1)).log_mass(region.lower, region.upper)
 
@@ -330,9 +272,8 @@ class KDE(Leaf):
 
     def sample_in(self, column: int, region: Region, state: Observed, *, generator: Generator) -> Drawn:
         """A point of the state by the mass of its kernel in the region, and a draw from that part of the kernel."""
-        lower, upper = max(region.lower, self.lower[column]), min(region.upper, self.upper[column])
-        if self.grid:
-            lower, upper = _whole(lower, math.ceil), _whole(upper, math.floor)
+        inside = self.allowed(column, region)
+        lower, upper, _ = inside.whole() if self.grid else inside
         if not lower <= upper:
             raise EvidenceError(f"no value lies between {region.lower:g} and {region.upper:g}; give a wider range")
         kernels = self._kernels_of(slice(column, column + 1))
@@ -341,7 +282,3 @@ class KDE(Leaf):
     def mean(self) -> Moments:
         """E[x | k]: the mean of the points, moved by the bounds where they cut kernels."""
         return self._kernels_of().mean().view(self.columns, self.states)
-
-
-def _whole(bound: float, rounded: Callable[[float], int]) -> float:
-    return float(rounded(bound)) if math.isfinite(bound) else bound

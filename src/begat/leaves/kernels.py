@@ -12,6 +12,8 @@ from begat.maths import gauss_sum, lattice, truncated
 from begat.maths.gauss_sum import GaussSum
 from begat.maths.points import PerGroup, PerPoint, Points
 
+GROUPS = 256
+"""Groups whose sums are prepared, and asked, together."""
 PIECE = 2**13
 """Points whose lattice sums are done together."""
 

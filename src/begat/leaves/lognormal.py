@@ -9,27 +9,27 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
-from begat.core import Region, Stats
+from begat.core import Stats
 from begat.leaves import lookup
 from begat.leaves.base import (
     At,
     Block,
     ByColumn,
-    Drawn,
     Leaf,
     Mask,
     Moments,
     Observed,
     PerColumn,
-    PerState,
     Scores,
     State,
     Sums,
     Tails,
     Weight,
+    join,
 )
+from begat.leaves.bounds import Bounded
 from begat.leaves.gaussian import Gaussian
-from begat.leaves.inverse import log_mass_by_tails, sample_by_tails
+from begat.leaves.inverse import ByTails
 from begat.maths import lattice
 
 GRID_FLOOR = 0.1
@@ -47,7 +47,7 @@ class _OfLogs(Gaussian):
         return torch.ones_like(pooled)
 
 
-class LogNormal(Leaf):
+class LogNormal(Bounded, ByTails, Leaf):
     """p(x | k) = N(log z; m_k, v_k) / z with z = x - lower > 0 (lower 0 unless stated), for D columns and K states.
 
     The Gaussian leaf of log z does the work: its statistics, smoothing (`var_smoothing`) and matrix product. A stated
@@ -71,8 +71,7 @@ class LogNormal(Leaf):
     ):
         super().__init__()
         self.columns, self.states, self.grid, self.var_smoothing = columns, states, grid, var_smoothing
-        self.lower = tuple(lower) if lower else (-math.inf,) * columns
-        self.upper = tuple(upper) if upper else (math.inf,) * columns
+        self.bound(lower, upper)
         first = [v if math.isfinite(v) else 0.0 for v in self.lower]
         # On a grid the last cell ends one step above the bound.
         room = [u - v + grid for u, v in zip(self.upper, first, strict=True)]
@@ -87,13 +86,12 @@ class LogNormal(Leaf):
 
     def config(self) -> dict[str, Any]:
         return {
-            "columns": self.columns, "states": self.states, "grid": self.grid, "lower": self.lower,
-            "upper": self.upper, "var_smoothing": self.var_smoothing,
+            "columns": self.columns, "states": self.states, "grid": self.grid, **self.stated(),
+            "var_smoothing": self.var_smoothing,
         }  # fmt: skip
 
     def layout(self) -> dict[str, tuple[int, ...]]:
-        inner = {f"log_z.{name}": shape for name, shape in self.log_z.layout().items()}
-        return {"least": (self.columns,), **inner}
+        return {"least": (self.columns,), **join({"log_z": self.log_z.layout()})}
 
     # learning -----------------------------------------------------------------------------------------------------
     def start(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> None:
@@ -124,35 +122,30 @@ class LogNormal(Leaf):
         """log z (n, D) in float64 (of the middle of its cell on a grid, 0 outside the bounds), and what is inside."""
         x = x.double()
         z = x - self.first
-        inside = (z >= 0) & (x <= torch.tensor(self.upper, dtype=torch.float64))
+        inside = (z >= 0) & (x <= self.ends()[1])
         z = z + 0.5 if self.grid else torch.where(z == 0, self.least, z)
         # The bound itself is inside whichever way its logarithm was rounded.
-        last = torch.tensor(self.log_z.upper, dtype=torch.float64)
+        last = self.log_z.ends()[1]
         return torch.where(inside, torch.minimum(z.log(), last), 0.0), inside
 
     # asking -------------------------------------------------------------------------------------------------------
     def log_prob(self, x: Block, known: Mask = None) -> Scores:
         if self.grid:
-            return lookup.cells(self._log_mass, x.T.double() - self.first[:, None], None if known is None else known.T)
+            return lookup.cells(self._log_mass, x, known, self.first)
         log_z, inside = self._log(x)
-        out = self.log_z.log_prob(log_z, known)
-        volume = log_z.masked_fill(~inside, torch.inf)  # dx = z d(log z)
-        volume = volume if known is None else volume.masked_fill(~known, 0.0)
-        return out - volume.T[:, None]
+        return self.log_z.log_prob(log_z, known) - _log_volume(log_z, inside, known).T[:, None]
 
     def joint(self, x: Block, known: Mask = None) -> Sums:
         if self.grid:
-            return lookup.sums(self._log_mass, x.T.double() - self.first[:, None], None if known is None else known.T)
+            return lookup.sums(self._log_mass, x, known, self.first)
         log_z, inside = self._log(x)
-        volume = log_z.masked_fill(~inside, torch.inf)
-        volume = volume if known is None else volume.masked_fill(~known, 0.0)
-        return self.log_z.joint(log_z, known) - volume.sum(1)
+        return self.log_z.joint(log_z, known) - _log_volume(log_z, inside, known).sum(1)
 
     def _log_mass(self, j: ByColumn) -> Scores:
         """log P(j <= Z < j + 1 | k) -> (D, K, n) for whole numbers (D, n); -inf outside the bounds."""
         mean, deviation = self.log_z.mean_[:, :, None], self.log_z.variance[:, :, None].sqrt()
         j = j[:, None]
-        inside = (j >= 0) & (j <= (torch.tensor(self.upper, dtype=torch.float64) - self.first)[:, None, None])
+        inside = (j >= 0) & (j <= (self.ends()[1] - self.first)[:, None, None])
         j = torch.where(inside, j, 1.0)
         width = torch.log1p(1 / j) / deviation
         a, b = (j.log() - mean) / deviation, (torch.log1p(j) - mean) / deviation
@@ -165,15 +158,14 @@ class LogNormal(Leaf):
 
     def _log_whole(self) -> Moments:
         """log P(Z within the upper bound | k) -> (D, K)."""
-        last = torch.tensor(self.log_z.upper, dtype=torch.float64)[:, None]
+        last = self.log_z.ends()[1][:, None]
         return torch.special.log_ndtr((last - self.log_z.mean_) / self.log_z.variance.sqrt())
 
     def sample(self, state: Observed, *, generator: Generator) -> Block:
         z = self.log_z.sample(state, generator=generator).double().exp()
         if self.grid:
             z = z.floor()
-        upper = torch.tensor(self.upper, dtype=torch.float64)
-        return torch.minimum(self.first + z, upper)
+        return torch.minimum(self.first + z, self.ends()[1])
 
     def tails(self, column: int, x: At) -> Tails:
         """P(X <= x | k) and P(X > x | k) -> (K, m) each."""
@@ -182,12 +174,6 @@ class LogNormal(Leaf):
         below, above = self.log_z.tails(column, z.clamp(min=1e-300).log())
         return torch.where(z <= 0, 0.0, below), torch.where(z <= 0, 1.0, above)
 
-    def log_mass(self, column: int, region: Region) -> PerState:
-        return log_mass_by_tails(self, column, region)
-
-    def sample_in(self, column: int, region: Region, state: Observed, *, generator: Generator) -> Drawn:
-        return sample_by_tails(self, column, region, state, generator)
-
     def mean(self) -> Moments:
         """E[x | k] = lower + exp(m + v / 2) Phi(u - s) / Phi(u), u the upper bound of log z in deviations from m.
 
@@ -195,7 +181,7 @@ class LogNormal(Leaf):
         """
         m, v = self.log_z.mean_, self.log_z.variance
         s = v.sqrt()
-        last = torch.tensor(self.log_z.upper, dtype=torch.float64)[:, None]
+        last = self.log_z.ends()[1][:, None]
         u = (last - m) / s
         if not self.grid:
             log_mean = m + v / 2 + torch.special.log_ndtr(u - s) - torch.special.log_ndtr(u)
@@ -213,3 +199,9 @@ class LogNormal(Leaf):
         rest = rest - start * lattice.log_cell(a, torch.maximum(u, a)).exp()
         total = total + torch.where(start < end, rest.clamp(min=0.0), 0.0)
         return self.first[:, None] + total / torch.special.log_ndtr(u).exp()
+
+
+def _log_volume(log_z: Block, inside: Bool[Tensor, "n d"], known: Mask) -> Block:
+    """log dx / d(log z) = log z of each known cell, infinite outside the bounds."""
+    volume = log_z.masked_fill(~inside, torch.inf)
+    return volume if known is None else volume.masked_fill(~known, 0.0)

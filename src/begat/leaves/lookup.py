@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from begat.leaves.base import ByColumn, MaskByColumn, Scores, Sums
+from begat.leaves.base import Block, ByColumn, Mask, MaskByColumn, PerColumn, Scores, Sums
 
 LogMass = Callable[[ByColumn], Scores]
 """Whole numbers (D, n) -> their log masses (D, K, n)."""
@@ -39,26 +39,28 @@ def table(log_mass: LogMass, x: ByColumn, known: MaskByColumn) -> Table | None:
     return Table(log_mass(first + torch.arange(int(span), dtype=x.dtype)).transpose(1, 2).contiguous(), place)
 
 
-def cells(log_mass: LogMass, x: ByColumn, known: MaskByColumn) -> Scores:
-    """The log masses of x (D, n) -> (D, K, n), 0 where unknown."""
-    found = table(log_mass, x, known)
+def cells(log_mass: LogMass, x: Block, known: Mask, first: PerColumn) -> Scores:
+    """The log masses of x - first, x (n, D), -> (D, K, n), 0 where unknown."""
+    j, seen = x.T.double() - first[:, None], None if known is None else known.T
+    found = table(log_mass, j, seen)
     if found is None:
-        out = log_mass(x)
+        out = log_mass(j)
     else:
-        column = torch.arange(len(x))[:, None]
+        column = torch.arange(len(j))[:, None]
         out = found.log_mass[column, found.place].transpose(1, 2)
-    return out if known is None else out.masked_fill(~known[:, None], 0.0)
+    return out if seen is None else out.masked_fill(~seen[:, None], 0.0)
 
 
-def sums(log_mass: LogMass, x: ByColumn, known: MaskByColumn) -> Sums:
-    """The log masses of x (D, n) summed over columns -> (K, n)."""
-    found = table(log_mass, x, known)
+def sums(log_mass: LogMass, x: Block, known: Mask, first: PerColumn) -> Sums:
+    """The log masses of x - first, x (n, D), summed over columns -> (K, n)."""
+    seen = None if known is None else known.T
+    found = table(log_mass, x.T.double() - first[:, None], seen)
     if found is None:
-        return cells(log_mass, x, known).sum(0)
+        return cells(log_mass, x, known, first).sum(0)
     columns, span, states = found.log_mass.shape
     flat = found.log_mass.reshape(-1, states)
     rows = found.place + torch.arange(columns)[:, None] * span
-    if known is not None:  # unknown cells have a row of zeros below the table
-        rows = rows.masked_fill(~known, len(flat))
+    if seen is not None:  # unknown cells have a row of zeros below the table
+        rows = rows.masked_fill(~seen, len(flat))
         flat = torch.cat([flat, torch.zeros(1, states, dtype=flat.dtype)])
     return embedding_bag(rows.T.contiguous(), flat, mode="sum").T.contiguous()

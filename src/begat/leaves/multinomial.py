@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,12 +9,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
-from begat.core import Region, Stats
+from begat.core import Stats
 from begat.leaves.base import (
     At,
     Block,
     ByColumn,
-    Drawn,
     Leaf,
     Mask,
     Moments,
@@ -27,11 +25,12 @@ from begat.leaves.base import (
     Sums,
     Tails,
     Weight,
-    spread,
+    join,
+    part,
 )
 from begat.leaves.counts import NegativeBinomial
-from begat.leaves.inverse import log_mass_by_tails, sample_by_tails
-from begat.leaves.special import join, part
+from begat.leaves.inverse import ByTails
+from begat.leaves.sums import spread
 from begat.maths import poisson
 from begat.maths.lattice import Broadcast, Common, Row
 from begat.maths.log_concave import Tabulated, tabulate
@@ -44,7 +43,7 @@ LARGEST_LOG = 690.0
 """exp of a larger number is none."""
 
 
-class Multinomial(Leaf):
+class Multinomial(ByTails, Leaf):
     """P(x | k) = P(N) N! / prod_d x_d! prod_d theta_kd^x_d with N = sum_d x_d, for one block of D count columns.
 
     theta_kd = (N_kd + alpha) / (N_k + alpha D), as scikit-learn's MultinomialNB has it; P(N), shared by all states, is
@@ -77,13 +76,12 @@ class Multinomial(Leaf):
         return {"columns": self.columns, "states": self.states, "alpha": self.alpha}
 
     def layout(self) -> dict[str, tuple[int, ...]]:
-        total = {f"total.{name}": shape for name, shape in self.total.layout().items()}
-        return {"log_theta": (self.columns, self.states), **total}
+        return {"log_theta": (self.columns, self.states), **join({"total": self.total.layout()})}
 
     # learning -----------------------------------------------------------------------------------------------------
     def statistics(self, x: Block, state: State, weight: Weight = None, known: Mask = None) -> Stats:
         """Counts and weights of the columns, (D, K) each, and the statistics of the total."""
-        share = spread(state, self.states, weight, torch.float64)
+        share = spread(state, self.states, weight)
         x = x.double() if known is None else torch.where(known, x.double(), 0.0)
         weight_of = share.sum(1).expand(self.columns, -1).clone() if known is None else (share @ known.double()).T
         complete = None if known is None else known.all(1, keepdim=True)
@@ -174,7 +172,7 @@ class Multinomial(Leaf):
         mean = intensity[:, None] * self.log_theta.exp().T[state]
         drawn = torch.poisson(mean, generator=generator)
         for column, region in regions.items():
-            drawn[:, column] = poisson.draw_between(mean[:, column], *_whole(region), generator=generator)
+            drawn[:, column] = poisson.draw_between(mean[:, column], *region.whole()[:2], generator=generator)
         return torch.where(known, counts.T, drawn)
 
     def _asked(self, x: Block, known: Mask, regions: Regions) -> Iterator[tuple[Rows, Tabulated]]:
@@ -186,7 +184,7 @@ class Multinomial(Leaf):
         alike, which = torch.cat([s[:, None], share.T, lacks], 1).unique(dim=0, return_inverse=True)
         for i, one in enumerate(alike):
             lacking = one[1 + self.states :].tolist()
-            here = {d: _whole(regions[d]) for d, yes in zip(regions, lacking, strict=True) if yes}
+            here = {d: regions[d].whole()[:2] for d, yes in zip(regions, lacking, strict=True) if yes}
             if here:
                 yield which == i, self._tilted(one[0], one[1 : 1 + self.states], here)
 
@@ -222,24 +220,8 @@ class Multinomial(Leaf):
         return alone
 
     def tails(self, column: int, x: At) -> Tails:
-        """P(X <= x | k) and P(X > x | k) of one column alone -> (K, m) each."""
+        """P(X <= x | k) and P(X > x | k) of one column alone -> (K, m) each; so are log_mass and sample_in."""
         return self._column(column).tails(0, x)
-
-    def log_mass(self, column: int, region: Region) -> PerState:
-        """Of one column alone."""
-        return log_mass_by_tails(self, column, region)
-
-    def sample_in(self, column: int, region: Region, state: Observed, *, generator: Generator) -> Drawn:
-        return sample_by_tails(self, column, region, state, generator)
 
     def mean(self) -> Moments:
         return self._law()[0] * self.log_theta.exp()
-
-
-def _whole(region: Region) -> tuple[float, float]:
-    """The first and the last whole number of the region, or its infinite ends."""
-    lower, upper = region.lower, region.upper
-    return (
-        float(math.ceil(lower)) if math.isfinite(lower) else lower,
-        float(math.floor(upper)) if math.isfinite(upper) else upper,
-    )

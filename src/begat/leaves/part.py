@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from begat.core import Batch, Region, Spec
-from begat.leaves.base import Cells, Known, Leaf
+from begat.leaves.base import Block, Cells, Known, Leaf, Mask, Observed
 
 Evidence = Mapping[tuple[int, int], Region]
 """Regions by the number of a part and the column within it."""
@@ -32,7 +33,7 @@ class Part(NamedTuple):
         values = _columns(batch, 0, self.values)
         return (codes[0], values[0]), (codes[1], values[1])
 
-    def place(self, drawn: Cells, values: Tensor, codes: Tensor) -> None:
+    def place(self, drawn: Cells, values: Float[Tensor, "n v"], codes: Int[Tensor, "n c"]) -> None:
         """Write drawn cells where `take` reads them."""
         if isinstance(drawn, tuple):
             codes[:, list(self.codes)], values[:, list(self.values)] = drawn[0].to(codes.dtype), drawn[1].double()
@@ -51,14 +52,14 @@ class Part(NamedTuple):
             masks.append(known)
         return batch.having(known=tuple(masks))
 
-    def known(self, batch: Batch, column: int) -> Tensor:
+    def known(self, batch: Batch, column: int) -> Bool[Tensor, " n"]:
         """Whether the cells of one column are known -> (n,). A column with codes is known where its code is."""
         field, index = (1, self.codes[column]) if self.codes else (0, self.values[column])
         mask = batch.known[field]
         return torch.ones(len(batch), dtype=torch.bool) if mask is None else mask[:, index]
 
 
-def assemble(spec: Spec, drawn: Iterable[tuple[Part, Any]], y: Tensor, known: Batch | None = None) -> Batch:
+def assemble(spec: Spec, drawn: Iterable[tuple[Part, Any]], y: Observed, known: Batch | None = None) -> Batch:
     """Rows of classes y (n,) with the cells (n, D) that each part has drawn, but for those that are known."""
     values, codes = (field.shape[0] for field in spec.fields)
     x = (torch.zeros(len(y), values, dtype=torch.float64), torch.zeros(len(y), codes, dtype=torch.int32))
@@ -70,7 +71,7 @@ def assemble(spec: Spec, drawn: Iterable[tuple[Part, Any]], y: Tensor, known: Ba
     return Batch(tuple(c if k is None else torch.where(k, c.to(d.dtype), d) for c, k, d in kept), (None, None), y)
 
 
-def _columns(batch: Batch, field: int, columns: tuple[int, ...]) -> tuple[Tensor, Tensor | None]:
+def _columns(batch: Batch, field: int, columns: tuple[int, ...]) -> tuple[Block, Mask]:
     x, known = batch.x[field], batch.known[field]
     if columns == tuple(range(x.shape[1])):  # the whole block: no copy
         return x, known

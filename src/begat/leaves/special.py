@@ -10,17 +10,27 @@ from jaxtyping import Bool
 from torch import Generator, Tensor
 
 from begat.core import Region, Stats
-from begat.leaves.base import Block, Drawn, Known, Leaf, Mask, Moments, Observed, PerState, Scores, State, Sums, Weight
+from begat.leaves.base import (
+    Block,
+    Drawn,
+    Known,
+    Leaf,
+    Mask,
+    Moments,
+    Observed,
+    PerState,
+    Scores,
+    State,
+    Sums,
+    Weight,
+    join,
+    part,
+)
 from begat.leaves.categorical import Categorical
+from begat.leaves.punctured import Punctured
 
 Pair = tuple[Block, Block]
 """Codes and values of the same cells."""
-
-
-TRIES = 100
-"""How often a draw on an atom is drawn again; a remainder that has hardly any other value keeps it then."""
-LEAST_LEFT = 1e-12
-"""What the atoms leave of the remainder counts as no less."""
 
 
 class Special(Leaf):
@@ -31,9 +41,10 @@ class Special(Leaf):
     Where code 0 is known and the value is not, the value is integrated out.
 
     On a grid the remainder could fall on a number that has a code of its own. That never counts: given the atoms (the
-    numbers that codes 1, 2, ... stand for, in encoded numbers), p(value | k) is renormalised without them, and draws on
-    them are drawn again. The remainder is fitted as if it were not truncated: with atoms its parameters are those of
-    the law before the atoms are taken out, not the maximum likelihood of what is left.
+    numbers that codes 1, 2, ... stand for, in encoded numbers), p(value | k) is renormalised without them, and so are
+    draws (leaves.punctured). The remainder is fitted as if it were not truncated: with atoms its parameters are those
+    of the law before the atoms are taken out, not the maximum likelihood of what is left. Where the atoms are all
+    points that there are, code 0 has no probability, and the others share its pseudo-count in proportion.
 
     codes: the categorical of the codes. remainder: any leaf of values, of the same columns and states. Both may be
     given as the description that `registry.describe` makes of them. The statistics add if the remainder's do.
@@ -62,6 +73,8 @@ class Special(Leaf):
             )
         if atoms and len(atoms) != made.columns:
             raise ValueError(f"atoms of {len(atoms)} columns for {made.columns}; give each column its own, or none any")
+        if any(atoms) and not getattr(rest, "grid", False):
+            raise ValueError(f"atoms take mass from a remainder on a grid, and this {type(rest).__name__} is on none")
         self.codes, self.remainder, self.atoms = made, rest, tuple(map(tuple, atoms))
         self.columns, self.states, self.additive = made.columns, made.states, rest.additive
 
@@ -74,11 +87,7 @@ class Special(Leaf):
         return {"codes": describe(self.codes), "remainder": describe(self.remainder), "atoms": self.atoms}
 
     def layout(self) -> dict[str, tuple[int, ...]]:
-        return {
-            f"{part}.{name}": shape
-            for part, leaf in (("codes", self.codes), ("remainder", self.remainder))
-            for name, shape in leaf.layout().items()
-        }
+        return join({"codes": self.codes.layout(), "remainder": self.remainder.layout()})
 
     # learning -----------------------------------------------------------------------------------------------------
     def start(self, x: Pair, state: State, weight: Weight = None, known: Known = None) -> None:
@@ -106,6 +115,8 @@ class Special(Leaf):
     def maximise(self, stats: Stats) -> None:
         self.codes.maximise(part(stats, "codes"))
         self.remainder.maximise(part(stats, "remainder"))
+        for d in torch.isneginf(self._rest.log_left()).all(1).nonzero()[:, 0].tolist():
+            self.codes.forbid(d, 0)
 
     # asking -------------------------------------------------------------------------------------------------------
     def log_prob(self, x: Pair, known: Known = None) -> Scores:
@@ -123,40 +134,24 @@ class Special(Leaf):
     def sample(self, state: Observed, *, generator: Generator) -> Pair:
         """Codes and values (n, D) each; the filler of a value that does not apply is 0."""
         codes = self.codes.sample(state, generator=generator)
-        values = self.remainder.sample(state, generator=generator)
-        assert isinstance(codes, Tensor) and isinstance(values, Tensor)
-        for _ in range(TRIES if self.atoms else 0):
-            twice = (codes == 0) & self._is_atom(values)
-            rows = twice.any(1).nonzero()[:, 0]
-            if not len(rows):
-                break
-            again = self.remainder.sample(state[rows], generator=generator)
-            values[rows] = torch.where(twice[rows], again.to(values.dtype), values[rows])
+        assert isinstance(codes, Tensor)
+        values = self._rest.sample(state, codes == 0, generator=generator)
         return codes, values.masked_fill(codes != 0, 0.0)
 
-    def _is_atom(self, values: Block) -> Bool[Tensor, "n d"]:
-        """Which values (n, D) of the remainder are numbers that have a code of their own."""
-        odd = torch.zeros_like(values, dtype=torch.bool)
-        for d, atoms in enumerate(self.atoms):
-            for atom in atoms:
-                odd[:, d] |= values[:, d] == atom
-        return odd
-
-    def _atoms(self, within: Region | None = None) -> tuple[Moments, Moments]:
-        """sum_a p(a | k) and sum_a a p(a | k) of the remainder over each column's atoms (in a region) -> (D, K)."""
-        mass, moment = torch.zeros(2, self.columns, self.states, dtype=torch.float64)
-        for i in range(max(map(len, self.atoms), default=0)):
-            at = torch.tensor([a[min(i, len(a) - 1)] if a else 0.0 for a in self.atoms], dtype=torch.float64)
-            counts = torch.tensor([i < len(a) for a in self.atoms])
-            if within is not None:
-                counts &= (at >= within.lower) & (at <= within.upper)
-            p = torch.where(counts[:, None], self.remainder.log_prob(at[None])[:, :, 0].exp(), 0.0)
-            mass, moment = mass + p, moment + p * at[:, None]
-        return mass, moment
+    @property
+    def _rest(self) -> Punctured:
+        """The remainder without the atoms."""
+        return Punctured(self.remainder, self.atoms or ((),) * self.columns)
 
     def log_left(self) -> Moments | None:
-        """log of what the atoms leave of the remainder, by which it is renormalised -> (D, K); None without atoms."""
-        return torch.log1p(-self._atoms()[0].clamp(max=1 - LEAST_LEFT)) if self.atoms else None
+        """log of what the atoms leave of the remainder, by which it is renormalised -> (D, K); None without atoms.
+
+        0 where they leave nothing: code 0 has no probability there, and there is nothing to renormalise.
+        """
+        if not any(self.atoms):
+            return None
+        left = self._rest.log_left()
+        return left.masked_fill(torch.isneginf(left), 0.0)
 
     def log_mass(self, column: int, region: Region) -> PerState:
         """log (P(an allowed code other than 0) + P(code 0) P(value in the interval), if 0 is allowed) -> (K,)."""
@@ -170,11 +165,8 @@ class Special(Leaf):
         special = torch.logsumexp(table.masked_fill(~allowed[:, None], -torch.inf)[1:], 0)
         if not allowed[0]:
             return special, torch.full_like(special, -torch.inf)
-        interval = region._replace(codes=None)
-        mass, left = self.remainder.log_mass(column, interval), self.log_left()
-        if left is not None:
-            inside = (mass.exp() - self._atoms(interval)[0][column]).clamp(min=0.0)
-            mass = torch.where(inside > 1e-14 * mass.exp(), inside.log(), -torch.inf) - left[column]
+        mass, left = self._rest.log_mass(column, region._replace(codes=None)), self.log_left()
+        mass = mass if left is None else mass - left[column]
         return special, table[0] + mass
 
     def sample_in(self, column: int, region: Region, state: Observed, *, generator: Generator) -> tuple[Drawn, Drawn]:
@@ -192,29 +184,12 @@ class Special(Leaf):
             codes = torch.where(plain, 0, drawn)
         values = torch.zeros(len(state), dtype=torch.float64)
         if bool(plain.any()):
-            interval = region._replace(codes=None)
-            number = self.remainder.sample_in(column, interval, state[plain], generator=generator)
-            assert isinstance(number, Tensor)
-            values[plain] = number.double()
-            for _ in range(TRIES if self.atoms else 0):
-                twice = plain & sum((values == a for a in self.atoms[column]), torch.zeros_like(plain))
-                if not bool(twice.any()):
-                    break
-                again = self.remainder.sample_in(column, interval, state[twice], generator=generator)
-                assert isinstance(again, Tensor)
-                values[twice] = again.double()
+            values[plain] = self._rest.sample_in(column, region._replace(codes=None), state[plain], generator=generator)
         return codes, values
 
     def mean(self) -> Moments:
-        """E[value | code 0, k] = (E[X | k] - sum_a a p(a | k)) / (1 - sum_a p(a | k)), X the remainder, a the atoms.
-
-        Where the atoms leave nothing that can be told from rounding, E[X | k].
-        """
-        mean = self.remainder.mean()
-        if not self.atoms:
-            return mean
-        mass, moment = self._atoms()
-        return torch.where(mass < 1 - LEAST_LEFT, (mean - moment) / (1 - mass).clamp(min=LEAST_LEFT), mean)
+        """E[value | code 0, k]."""
+        return self._rest.mean()
 
 
 def _parts(x: Pair, known: Known) -> tuple[Block, Block, Mask, Bool[Tensor, "n d"]]:
@@ -225,13 +200,3 @@ def _parts(x: Pair, known: Known) -> tuple[Block, Block, Mask, Bool[Tensor, "n d
     for mask in (codes_known, values_known):
         applies = applies if mask is None else applies & mask
     return codes, values, codes_known, applies
-
-
-def join(parts: Mapping[str, Stats]) -> Stats:
-    """The statistics of a leaf of parts, each name with its part's before it."""
-    return {f"{name}.{key}": value for name, stats in parts.items() for key, value in stats.items()}
-
-
-def part(stats: Stats, name: str) -> Stats:
-    """The statistics of one part, as it made them."""
-    return {key.removeprefix(f"{name}."): value for key, value in stats.items() if key.startswith(f"{name}.")}

@@ -24,13 +24,17 @@ DIRECT = 256
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
+def log1mexp(t: Common) -> Common:
+    """log(1 - exp(-t)) for t > 0, by the form that keeps its digits."""
+    return torch.where(t < 0.693, torch.log(-torch.expm1(-t)), torch.log1p(-torch.exp(-t)))
+
+
 def log_cell(lower: Broadcast, upper: Broadcast) -> Common:
     """log(Phi(upper) - Phi(lower)) of the standard normal, in the tail that keeps its digits; -inf if empty."""
     flip = lower + upper > 0
     a, b = torch.where(flip, -upper, lower), torch.where(flip, -lower, upper)
     log_b, log_a = torch.special.log_ndtr(b), torch.special.log_ndtr(a)
-    gap = (log_a - log_b).clamp(max=0.0)
-    out = log_b + torch.where(gap > -0.693, torch.log(-torch.expm1(gap)), torch.log1p(-torch.exp(gap)))
+    out = log_b + log1mexp((log_b - log_a).clamp(min=0.0))
     # Farther out than 1e154 deviations both ends are -inf, and their gap is no number.
     return torch.where((b > a) & (log_b > -torch.inf), out, -torch.inf)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
 PerState = Float[Tensor, " k"]
@@ -71,7 +71,7 @@ def tabulate(h: Callable[[Grid], Grid], low: PerState, high: PerState) -> Tabula
     return Tabulated(top, scale, -ends[0], step, log_f)
 
 
-def _first(away: Float[Tensor, " a"], true: Tensor) -> Grid:
+def _first(away: Float[Tensor, " a"], true: Bool[Tensor, "k a"]) -> Grid:
     """The least distance that is true of each state -> (K, 1), the last where none is."""
     never = ~true.any(1, keepdim=True)
     return away[torch.where(never, len(away) - 1, true.int().argmax(1, keepdim=True))]

@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 
 Means = Float[Tensor, "*shape"]
 Row = Float[Tensor, " n"]
+Ends = Float[Tensor, "2 *shape"]
 FAR = 1e-280
 """Masses below this one are those of their largest terms: differences of tails have no digits left."""
 
@@ -57,7 +58,7 @@ def _log_mass(n: Means | float, mean: Means) -> Means:
     return torch.xlogy(n, mean) - mean - torch.lgamma(n + 1)
 
 
-def _ends(mean: Means, lower: float, upper: float) -> tuple[Tensor, Tensor]:
+def _ends(mean: Means, lower: float, upper: float) -> tuple[Ends, Ends]:
     """P(N < lower), P(N <= upper) and P(N >= lower), P(N > upper): the two ends of either tail, (2, *shape) each."""
     none, whole = torch.zeros_like(mean), torch.ones_like(mean)
     below, above = [none, whole], [whole, none]

@@ -69,6 +69,16 @@ def seconds(values: pd.Series) -> np.ndarray:
     return np.where(stamp.isna().to_numpy(), np.nan, whole)
 
 
+def measured(values: pd.Series, role: Role) -> np.ndarray:
+    """(n,) float64 of a number, or seconds of a date."""
+    return seconds(values) if role == "date" else numbers(values)
+
+
+def drawn(frame: pd.DataFrame, rows: int, draw: np.random.Generator) -> pd.DataFrame:
+    """So many rows of the frame, or all if it has fewer, drawn without replacement, in their order."""
+    return frame.iloc[np.sort(draw.choice(len(frame), min(len(frame), rows), replace=False))]
+
+
 def label(value: object) -> str:
     """One spelling for a level however a frame holds it: 3, 3.0 and "3" are one level, True and "True" too."""
     if isinstance(value, (float, np.floating)) and float(value).is_integer():

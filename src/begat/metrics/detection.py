@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from begat.metrics.columns import Feature, features, matrix
+from begat.metrics.columns import Feature, drawn, features, matrix
 from begat.metrics.roc import auc
 from begat.metrics.score import Score
+from begat.metrics.threads import one_thread
 from begat.schema import Schema
 
 if TYPE_CHECKING:
@@ -71,14 +72,13 @@ def detection_auc(
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedKFold
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     used = features(real, schema) if used is None else used
     n = min(len(real), len(fake), rows)
     if n < FEWEST:
         return Score.absent(f"{n} rows a side; detection needs at least {FEWEST}", "AUC", "none", 0.5)
     draw = np.random.default_rng(seed)
-    sides = [f.iloc[np.sort(draw.choice(len(f), n, replace=False))] for f in (real, fake)]
+    sides = [drawn(f, n, draw) for f in (real, fake)]
     parts, coded = matrix(sides, used)
     x, y = np.vstack(parts), np.repeat([0, 1], n)
     score = np.empty(2 * n)
@@ -86,7 +86,6 @@ def detection_auc(
         model = HistGradientBoostingClassifier(
             max_iter=300, early_stopping=False, categorical_features=coded, random_state=seed
         )
-        # tables of this size are boosted faster by one thread, and far faster where others use the cores
-        with threadpool_limits(1, user_api="openmp"):
+        with one_thread():
             score[held] = model.fit(x[fit], y[fit]).decision_function(x[held])
     return replace(auc(y == 1, score), better="none", ideal=0.5)

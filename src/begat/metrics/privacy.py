@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from begat.metrics.columns import Feature, codes, features, numbers, require, seconds
+from begat.metrics.columns import Feature, codes, drawn, features, measured, require
 from begat.metrics.score import Score, share
 from begat.schema import Schema
 
@@ -91,8 +91,8 @@ def nearest_share(
     if m < FEWEST or not len(fake):
         return Score.absent(f"{m} rows a side; the nearest share needs {FEWEST}", "share", "none", 0.5)
     draw = np.random.default_rng(seed)
-    a, b = (f.iloc[np.sort(draw.choice(len(f), m, replace=False))] for f in (train, held_out))
-    s = fake.iloc[np.sort(draw.choice(len(fake), min(len(fake), rows), replace=False))]
+    a, b = (drawn(f, m, draw) for f in (train, held_out))
+    s = drawn(fake, rows, draw)
     used = features(train, schema)
     (near_a, far_a), (near_b, far_b) = _nearest(_cells((a, b, s), used))
     tie = np.isclose(far_a, far_b, rtol=1e-9, atol=1e-12)
@@ -119,7 +119,7 @@ def _whole(a: pd.Series, b: pd.Series, feature: Feature) -> list[np.ndarray]:
 
     if feature.role == "level":
         return codes((a, b))
-    both = np.concatenate([(seconds if feature.role == "date" else numbers)(s) for s in (a, b)])
+    both = np.concatenate([measured(s, feature.role) for s in (a, b)])
     if "float32" in (str(a.dtype).lower(), str(b.dtype).lower()):
         both = both.astype(np.float32).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -147,7 +147,7 @@ def _cells(frames: Sequence[pd.DataFrame], used: Sequence[Feature]) -> list[tupl
             for level, code in zip(levels, codes(columns), strict=True):
                 level.append(code)
             continue
-        values = [(seconds if feature.role == "date" else numbers)(c) for c in columns]
+        values = [measured(c, feature.role) for c in columns]
         real = np.concatenate(values[:-1])
         real = real[~np.isnan(real)]
         centre = float(np.mean(real)) if len(real) else 0.0

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from begat.metrics.classification import area
-from begat.metrics.columns import codes, features, matrix, numbers, require
+from begat.metrics.columns import codes, drawn, features, matrix, numbers, require
 from begat.metrics.regression import r2
 from begat.metrics.score import Score
+from begat.metrics.threads import one_thread
 from begat.schema import Schema
 
 if TYPE_CHECKING:
@@ -35,13 +36,12 @@ def utility(
     out; one that the learnt rows lack counts as an AUC of 1/2. Frames hold the target and are matched by name.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     used = features(held_out, schema, without=target)
     require((rows_to_learn, held_out), used)
     draw = np.random.default_rng(seed)
     if len(rows_to_learn) > rows:
-        rows_to_learn = rows_to_learn.iloc[np.sort(draw.choice(len(rows_to_learn), rows, replace=False))]
+        rows_to_learn = drawn(rows_to_learn, rows, draw)
     (x, new), coded = matrix((rows_to_learn, held_out), used)
     if not classes:
         y, truth = numbers(rows_to_learn[target]), numbers(held_out[target])
@@ -49,7 +49,7 @@ def utility(
         if learn.sum() < 2:
             return Score.absent("the rows to learn from have no target", "R2", "higher", 1.0)
         regressor = HistGradientBoostingRegressor(early_stopping=False, categorical_features=coded, random_state=seed)
-        with threadpool_limits(1, user_api="openmp"):  # as in detection: faster at these sizes
+        with one_thread():
             return r2(truth[ask], regressor.fit(x[learn], y[learn]).predict(new[ask]))
     y, truth = codes((rows_to_learn[target], held_out[target]))
     learn, ask = y >= 0, truth >= 0
@@ -58,6 +58,6 @@ def utility(
         score = area(truth[ask], proba)
         return score.noted("the rows to learn from have one class")
     model = HistGradientBoostingClassifier(early_stopping=False, categorical_features=coded, random_state=seed)
-    with threadpool_limits(1, user_api="openmp"):
+    with one_thread():
         proba[:, np.unique(y[learn])] = model.fit(x[learn], y[learn]).predict_proba(new[ask])
     return area(truth[ask], proba)
