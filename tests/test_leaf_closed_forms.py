@@ -25,7 +25,7 @@ from begat.leaves.lognormal import LogNormal
 from begat.leaves.multinomial import Multinomial
 from begat.leaves.registry import LEAVES, build, describe
 from begat.leaves.special import Special
-from begat.maths import poisson
+from begat.maths import negative_binomial, poisson
 from begat.maths.log_concave import tabulate
 
 INF = math.inf
@@ -87,6 +87,39 @@ def test_large_counts_take_their_size_from_moments() -> None:
     leaf = fit(NegativeBinomial(1, 1, alpha=0.0), x)
     variance = float(x.var(correction=0))
     assert float(leaf.dispersion) == pytest.approx((variance - float(leaf.rate)) / float(leaf.rate) ** 2, rel=1e-9)
+
+
+@pytest.mark.parametrize(("rows", "size", "mean"), [(20, 2500.0, 5e3), (200, 1e4, 2e4), (2000, 1e6, 1e7)])
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_large_counts_vary_as_the_data_do(rows: int, size: float, mean: float, alpha: float) -> None:
+    """Few rows, and sizes at which log-Gammas lose their digits: the law has the variance of the rows (one pseudo-row
+    at the pooled mean takes at most 1 / rows of it away) and is SciPy's."""
+    x = overdispersed(rows, size, mean)
+    leaf = fit(NegativeBinomial(1, 1, alpha=alpha), x)
+    rate, dispersion = float(leaf.rate), float(leaf.dispersion)
+    assert rate + dispersion * rate**2 == pytest.approx(float(x.var(correction=0)), rel=2 / rows + 1e-6)
+    normal = -0.5 * ((x - rate) ** 2 / (rate + dispersion * rate**2)).double() - 0.5 * math.log(
+        2 * math.pi * (rate + dispersion * rate**2)
+    )
+    assert float(leaf.log_prob(x).mean()) == pytest.approx(float(normal.mean()), abs=5 / math.sqrt(size))
+
+
+@pytest.mark.parametrize("size", [3e3, 1e4 - 1, 1e4 + 1, 1e6])
+def test_series_and_gamma_functions_agree(size: float) -> None:
+    """On both sides of STIRLING, where SciPy's own log-Gammas still have ten digits."""
+    for rate in (0.5, 30.0, 5e3):
+        k = torch.linspace(0, 4 * rate + 20, 50).floor().double()
+        ours = negative_binomial.log_mass(k, torch.tensor(rate).double(), torch.tensor(1 / size).double())
+        theirs = torch.from_numpy(reference.nbinom.logpmf(k.numpy(), size, size / (size + rate)))
+        torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-7)
+
+
+def test_a_weightless_row_stands_in_for_nothing() -> None:
+    """The log-normal's stand-in for 0 is half the smallest number that occurs, and rows of weight 0 do not occur."""
+    x, weight = torch.tensor([[1e-9], [0.0], [2.0], [3.0]]), torch.tensor([0.0, 1.0, 1.0, 1.0]).double()
+    state = torch.zeros(4, dtype=torch.long)
+    with_it, without = fit(LogNormal(1, 1), x, state, weight), fit(LogNormal(1, 1), x[1:], state[1:], weight[1:])
+    torch.testing.assert_close(with_it.log_prob(x[1:]), without.log_prob(x[1:]))
 
 
 def test_a_state_of_zeros_expects_other_counts_a_little() -> None:

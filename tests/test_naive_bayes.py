@@ -459,6 +459,30 @@ def test_linear_predictor_equals_the_log_odds():
         NaiveBayes(leaves="gaussian").fit(frame, "income").to_linear()
 
 
+def test_linear_predictor_of_a_block_of_counts():
+    """log theta of each count: what all classes share, the total's law and the coefficient, is in neither side."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 500)
+    X = pd.DataFrame(rng.poisson(1 + rng.random((3, 6))[y] * 4), columns=list("abcdef"))
+    model = NaiveBayes(leaves="multinomial").fit(X, y)
+    line, odds = model.to_linear(), model.predict_log_proba(X)
+    logits = line.design(X) @ line.coefficient.T + line.intercept
+    np.testing.assert_allclose(logits - logits[:, :1], odds - odds[:, :1], atol=1e-9)
+
+
+def test_linear_predictor_refuses_unknown_numbers():
+    """Their column's constant would stay behind in the intercept."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 300)
+    X = pd.DataFrame({"a": rng.normal(size=300) + y, "b": np.where(rng.random(300) < 0.5, "p", "q")})
+    X.loc[::7, "b"] = None
+    line = NaiveBayes(leaves="gaussian", shared_variance=True, missing="unknown").fit(X, y).to_linear()
+    assert np.isfinite(line.design(X)).all()  # an unknown level adds nothing
+    X.loc[3, "a"] = np.nan
+    with pytest.raises(BegatError, match="'a', row 3"):
+        line.design(X)
+
+
 @pytest.mark.parametrize("cap", [None, 840])
 @pytest.mark.parametrize("leaves", ["gaussian", "poisson"])
 def test_linear_predictor_of_special_numbers_on_a_grid(cap, leaves):

@@ -136,8 +136,8 @@ class Model(nn.Module, ABC):
 
 
 def unwritten(shape: tuple[int, ...], dtype: type[np.number]) -> Shaped[Tensor, ...]:
-    """Memory for large results. NumPy asks the system for large pages where torch does not: writing them first takes
-    half the time."""
+    """An uninitialised tensor for large results, from NumPy: unlike torch it asks Linux for large pages, which halves
+    the time of the first write."""
     return torch.from_numpy(np.empty(shape, dtype))
 
 

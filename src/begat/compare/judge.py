@@ -157,9 +157,9 @@ class Judge:
     def _classes(self, row: Row) -> dict[str, Score]:
         model, asked = row.model, self.split.held_out[self.features]
         if not hasattr(model, "predict_proba"):
-            predicted = [label(v) for v in np.asarray(model.predict(asked), dtype=object)]
-            hits = np.array([self.names[t] for t in self.truth], dtype=object) == np.array(predicted, dtype=object)
-            return {"accuracy": classification.accuracy(hits, np.ones(len(hits), dtype=bool))}
+            predicted = np.array([label(v) for v in np.asarray(model.predict(asked), dtype=object)], dtype=object)
+            truth = np.array([self.names[t] for t in self.truth], dtype=object)
+            return {"accuracy": classification.accuracy(truth, predicted)}
         given = log_probabilities(model, asked)
         log_proba = np.full((len(asked), len(self.names)), -np.inf)
         for k, name in enumerate(model.classes_):

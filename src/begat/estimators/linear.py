@@ -17,6 +17,7 @@ from begat.families.naive_bayes import NaiveBayes
 from begat.leaves.categorical import Categorical
 from begat.leaves.counts import Poisson
 from begat.leaves.gaussian import Gaussian
+from begat.leaves.multinomial import Multinomial
 from begat.leaves.part import Part
 from begat.leaves.special import Special
 
@@ -45,7 +46,8 @@ def linear(model: NaiveBayes, codec: TableCodec, classes: np.ndarray, encode: Ca
     """The linear predictor of a fitted model, from the natural parameters of its leaves.
 
     Categorical and Bernoulli leaves give one coefficient a level, log P(level | k); Gaussians whose variance all
-    classes share give (mean_k - origin) / variance and a constant; Poisson counts give log rate_k.
+    classes share give (mean_k - origin) / variance and a constant; Poisson counts give log rate_k, and the counts of a
+    multinomial, whose total all classes share, log theta_kd.
     """
     intercept = model.log_prior.clone()
     rows: list[Tensor] = []
@@ -85,7 +87,10 @@ def linear(model: NaiveBayes, codec: TableCodec, classes: np.ndarray, encode: Ca
 
 
 def _design(model: NaiveBayes, codec: TableCodec, batch: Batch) -> np.ndarray:
-    """The features of encoded rows, in their order -> (n, F); what is unknown has zeros, which add nothing."""
+    """The features of encoded rows, in their order -> (n, F); an unknown level has zeros, which add nothing.
+
+    BegatError for an unknown number: its column's constant would stay behind in the intercept.
+    """
     out: list[Tensor] = []
     for part in model.parts:
         for d, column in enumerate(_columns(part, codec)):
@@ -94,8 +99,13 @@ def _design(model: NaiveBayes, codec: TableCodec, batch: Batch) -> np.ndarray:
                 out.append(hot * part.known(batch, d)[:, None])
         for d, column in enumerate(_columns(part, codec) if part.values else ()):
             number = torch.from_numpy(np.asarray(column.decoded(batch.x[0][:, part.values[d]].double().numpy())))
-            mask = batch.known[0]
-            out.append((number if mask is None else number * mask[:, part.values[d]])[:, None])
+            mask = None if batch.known[0] is None else batch.known[0][:, part.values[d]]
+            if mask is not None and not part.codes and not mask.all():
+                raise BegatError(
+                    f"column {column.name!r}, row {int((~mask).nonzero()[0, 0])}: the number is not known, and the "
+                    "linear predictor needs all numbers; fill it (impute), or ask predict_log_proba"
+                )
+            out.append((number if mask is None else number * mask)[:, None])
     return torch.cat(out, 1).numpy()
 
 
@@ -124,6 +134,8 @@ def _slope(leaf: Any, names: list[str]) -> tuple[Tensor, Tensor]:
     if isinstance(leaf, Poisson):
         slope = leaf.rate.log()
         return slope, -leaf.rate - slope * leaf.first[:, None] - leaf.log_normaliser()
+    if isinstance(leaf, Multinomial):
+        return leaf.log_theta, torch.zeros_like(leaf.log_theta)
     raise BegatError(
         f"the {type(leaf).__name__} leaf of column {names[0]!r} is not linear in the column; fit with "
         "leaves='gaussian' and shared_variance=True"

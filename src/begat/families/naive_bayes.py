@@ -11,19 +11,13 @@ from torch import Generator, Tensor, nn
 from begat.core import Batch, Model, Spec, Stats
 from begat.errors import EvidenceError
 from begat.leaves.part import Evidence, Part, assemble
+from begat.maths.choice import choose
 
 Joint = Float[Tensor, "k n"]
 Rows = Float[Tensor, " n"]
 Cellwise = Float[Tensor, "_ n"]
 Classes = Int[Tensor, " n"]
 Allowed = Bool[Tensor, " k"]
-
-
-def choose(log_p: Joint, generator: Generator) -> Classes:
-    """One class for each column of unnormalised log-probabilities (K, n) -> (n,)."""
-    cdf = torch.softmax(log_p.double(), 0).cumsum(0)
-    u = torch.rand(log_p.shape[1], generator=generator, dtype=torch.float64) * cdf[-1]
-    return (cdf <= u).sum(0).clamp(max=len(log_p) - 1)
 
 
 class NaiveBayes(Model):
@@ -85,7 +79,7 @@ class NaiveBayes(Model):
     # sampler ------------------------------------------------------------------------------------------------------
     def sample(self, n: int, cond: Classes | None = None, *, generator: Generator) -> Batch:
         """n rows; their classes, drawn from P(y) unless given, are in the batch's cond."""
-        y = choose(self.log_prior[:, None].expand(-1, n), generator) if cond is None else cond
+        y = choose(self.log_prior[:, None].expand(-1, n), generator=generator) if cond is None else cond
         drawn = [(part, part.leaf.sample(y, generator=generator)) for part in self.parts]
         return assemble(self.spec, drawn, y)
 
@@ -103,8 +97,9 @@ class NaiveBayes(Model):
         for part, asked in zip(self.parts, inside, strict=True):
             joint = joint + part.leaf.log_within(*part.take(batch), asked) if asked else joint
         if allowed is not None:
-            joint = joint.masked_fill(~allowed[:, None], -torch.inf)
-        y = choose(joint, generator)
+            excluded = ~allowed[:, None] if batch.cond is None else ~allowed[:, None] & (batch.cond < 0)
+            joint = joint.masked_fill(excluded, -torch.inf)
+        y = choose(joint, generator=generator)
         if batch.cond is not None:
             y = torch.where(batch.cond < 0, y, batch.cond)
         impossible = ~torch.isfinite(joint.gather(0, y[None])[0])

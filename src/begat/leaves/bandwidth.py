@@ -90,8 +90,9 @@ def silverman(points: Points, *, robust: bool = True) -> PerGroup:
     """0.9 min(deviation, IQR / 1.349) W^(-1/5) for each group -> (S,); 0 where all points are equal, or none.
 
     W is the weight of the group, a number of repetitions (Points.as_repetitions). Silverman, "Density estimation"
-    (1986), equation 3.31. Not `robust`: Scott's 1.059 deviation W^(-1/5), "Multivariate density estimation" (1992),
-    equation 6.42, which is best if the group is normal.
+    (1986), equation 3.31. Not `robust`: (4/3)^(1/5) deviation W^(-1/5), best if the group is normal: the normal
+    reference rule of Scott, "Multivariate density estimation" (1992), section 6.3; SciPy's and scikit-learn's "scott"
+    leave the first factor, 1.059, out.
     """
     total = points.sums(points.weight)
     size = deviation(points)
@@ -99,7 +100,7 @@ def silverman(points: Points, *, robust: bool = True) -> PerGroup:
         spread = (points.quantile(0.75) - points.quantile(0.25)) / IQR_OF_NORMAL
         size = 0.9 * torch.where(spread > 0, torch.fmin(size, spread), size)
     else:
-        size = 1.0592 * size
+        size = (4 / 3) ** 0.2 * size
     return size * total.clamp(min=1.0) ** -0.2
 
 

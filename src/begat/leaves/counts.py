@@ -187,8 +187,8 @@ class NegativeBinomial(_Counts):
         sum_i T_i / (r + i) = N log(1 + rate / r),   T_i the weight of the rows with j > i,
 
     over the tally of counts up to `cap`, to which alpha pseudo-rows spread as the pooled column are added; a column
-    with a count above `cap` takes r by moments instead, rate^2 / (variance - rate). Counts that vary no more than a
-    Poisson's have no finite r: dispersion = 1 / r is then 0 and the law the Poisson, its limit. All statistics add.
+    with a count above `cap` takes r by moments, mean^2 / (variance - mean) of the same rows. Counts that vary no more
+    than a Poisson's have no finite r: dispersion = 1 / r is then 0 and the law the Poisson, its limit. Statistics add.
 
     Counts are looked up in a table where the batch is longer than their range.
     """
@@ -238,12 +238,16 @@ class NegativeBinomial(_Counts):
         smooth = tally + pull * (tally.sum(2, keepdim=True) / every[:, None])
         count = weight + pull * (weight.sum(1, keepdim=True) > 0)
         above = smooth.flip(1).cumsum(1).flip(1)[:, 1:]  # above[i]: the weight of counts above i
-        square = stats["square"] + pull * (stats["square"].sum(1, keepdim=True) / every)
-        excess = square / count.clamp(min=1e-300) - self.rate**2 - self.rate
-        by_moments = self.rate**2 / excess.clamp(min=1e-300)
+        mean, square = (
+            (stats[name] + pull * stats[name].sum(1, keepdim=True) / every) / count.clamp(min=1e-300)
+            for name in ("total", "square")
+        )
+        excess = square - mean**2 - mean  # about the mean of these very rows: any other adds its distance squared
+        by_moments = mean**2 / excess.clamp(min=1e-300)
         tallied = tally[:, -1].sum(1, keepdim=True) == 0
         size = torch.where(tallied, negative_binomial.likeliest_size(self.rate, count, above[:, :-1]), by_moments)
-        self.dispersion = torch.where((excess > 0) & (size < negative_binomial.LARGEST_SIZE), 1 / size, 0.0)
+        spreads = (excess > 0) & (self.rate > negative_binomial.LEAST_EXCESS * size)
+        self.dispersion = torch.where(spreads, 1 / size, 0.0)
 
     # asking -------------------------------------------------------------------------------------------------------
     def _log_mass(self, k: ByColumn) -> Scores:

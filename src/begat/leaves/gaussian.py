@@ -52,8 +52,11 @@ class Gaussian(Bounded, ByTails, Leaf):
 
     Smoothing. variance_k = (N_k v_k + s V) / (N_k + s) with v_k that of the state's N_k rows, s =
     `var_smoothing` pseudo-rows, and V = v (N + 1) / (N - 1), v the variance of the column's N rows of all states (N - 1
-    at least 1): the spread with which they predict one more. s = 0 is maximum likelihood. (scikit-learn adds a share of
-    the LARGEST column's variance; ours does not depend on other columns' units.) shared: one variance for all states.
+    at least 1): the spread with which they predict one more. (scikit-learn adds a share of the LARGEST column's
+    variance; ours does not depend on other columns' units.) s = 0 is maximum likelihood, but for two floors: where a
+    state's rows are all equal 1e-12 V is added to every state's variance, and on a grid it is at least LATTICE_FLOOR
+    steps squared. There, mean and variance are the moments of the whole numbers, which is maximum likelihood from a
+    deviation of about 0.8 steps on. shared: one variance for all states.
     """
 
     def __init__(

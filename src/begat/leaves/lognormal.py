@@ -98,6 +98,7 @@ class LogNormal(Bounded, ByTails, Leaf):
         """The stand-in for z = 0, and the origin of log z."""
         z = x.double() - self.first
         usable = z > 0 if known is None else (z > 0) & known
+        usable = usable if weight is None else usable & (weight > 0)[:, None]
         smallest = torch.where(usable, z, torch.inf).amin(0) if len(z) else torch.full_like(self.first, torch.inf)
         self.least = torch.where(smallest.isfinite(), 0.5 * smallest, 1.0)
         self.log_z.start(*self._logs(x, state, weight, known))

@@ -10,8 +10,12 @@ from torch import Tensor
 
 from begat.maths.lattice import Broadcast, Common
 
-LARGEST_SIZE = 1e6
-"""A negative binomial with a larger size r is a Poisson to 1e-6 in relative probability near its mean."""
+LEAST_EXCESS = 1e-6
+"""Where rate / r, by which the variance exceeds the Poisson's, is less, the law is the Poisson to 1e-6 in relative
+probability near its mean."""
+SMALLEST_SIZE = 1e-6
+STIRLING = 1e4
+"""Size from which on ratios of Gamma functions are taken by Stirling's series, whose error is 1 / 360 r^3."""
 NEWTON_STEPS = 60
 """More than the bisection alone needs between the limits of the size; Newton takes about six."""
 
@@ -21,6 +25,9 @@ def log_mass(k: Broadcast, rate: Broadcast, dispersion: Broadcast) -> Common:
     size = torch.where(dispersion > 0, 1 / dispersion, 1.0)
     spreading = torch.lgamma(k + size) - torch.lgamma(size) - (k + size) * torch.log1p(rate / size)
     spreading = spreading - k * size.log()
+    if (size > STIRLING).any():  # log-Gammas of large sizes are large numbers whose difference has few digits left
+        series = (k + size) * torch.log1p((k - rate) / (size + rate)) - 0.5 * torch.log1p(k / size) - k
+        spreading = torch.where(size > STIRLING, series + (1 / (size + k) - 1 / size) / 12, spreading)
     return torch.where(dispersion > 0, spreading, -rate) + k * rate.log() - torch.lgamma(k + 1)
 
 
@@ -42,9 +49,9 @@ def likeliest_size(
 ) -> Float[Tensor, "d k"]:
     """The root in r of sum_i above_i / (r + i) = count log(1 + rate / r), each (D, K), by bracketed Newton in log r."""
     i = torch.arange(above.shape[1], dtype=torch.float64)[:, None]
-    low = torch.full_like(rate, math.log(1 / LARGEST_SIZE))
-    high = -low
-    at = rate.log().clamp(math.log(1 / LARGEST_SIZE), math.log(LARGEST_SIZE))
+    low = torch.full_like(rate, math.log(SMALLEST_SIZE))
+    high = rate.clamp(min=1.0).log() - math.log(LEAST_EXCESS)
+    at = rate.log().clamp(min=low).minimum(high)
     for _ in range(NEWTON_STEPS):
         r = at.exp()
         share = above / (r[:, None] + i)
