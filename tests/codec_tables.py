@@ -8,6 +8,7 @@ import decimal
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 
 ROWS = 400
 
@@ -18,11 +19,47 @@ def holes(values: object, rng: np.random.Generator, share: float = 0.1) -> pd.Se
     return made.mask(rng.random(len(made)) < share)
 
 
+def arrow_columns(n: int = ROWS) -> dict[str, pa.Array]:
+    """Columns of Arrow by name, every tenth cell of each missing."""
+    r = np.random.default_rng(6)
+    whole = r.integers(0, 90, n).tolist()
+    first = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    days = [first + dt.timedelta(v) for v in whole]
+    hours = [first + dt.timedelta(hours=v) for v in whole]
+    words = [("low", "mid", "high")[v % 3] for v in whole]
+    made = {
+        "decimal128": ([decimal.Decimal(v) / 4 for v in whole], pa.decimal128(10, 2)),
+        "decimal256": ([decimal.Decimal(v) for v in whole], pa.decimal256(40, 0)),
+        "dictionary": (words, pa.dictionary(pa.int32(), pa.string())),
+        "ordered dictionary": (words, pa.dictionary(pa.int8(), pa.large_string(), ordered=True)),
+        "dictionary of integers": ([v % 4 for v in whole], pa.dictionary(pa.int16(), pa.int64())),
+        "null": ([None] * n, pa.null()),
+        "bool": ([v % 3 == 0 for v in whole], pa.bool_()),
+        "date32": ([d.date() for d in days], pa.date32()),
+        "date64": ([d.date() for d in days], pa.date64()),
+        "seconds": ([h.replace(tzinfo=None) for h in hours], pa.timestamp("s")),
+        "nanoseconds in Berlin": (hours, pa.timestamp("ns", "Europe/Berlin")),
+        "microseconds east": (hours, pa.timestamp("us", "+05:30")),
+        "string": (words, pa.string()),
+        "large string": (words, pa.large_string()),
+        "int8": (whole, pa.int8()),
+        "uint64": ([2**63 + v for v in whole], pa.uint64()),
+        "half": ([v / 2 for v in whole], pa.float16()),
+        "float": ([v / 3 for v in whole], pa.float32()),
+        "double": ([v / 3 for v in whole], pa.float64()),
+    }
+    return {
+        name: pa.array([None if i % 10 == 3 else v for i, v in enumerate(values)], kind)
+        for name, (values, kind) in made.items()
+    }
+
+
 def pandas_columns(n: int = ROWS) -> dict[str, object]:
     """Columns of pandas by name: what they hold is what the name says."""
     r = np.random.default_rng(7)
     day = pd.Timestamp("2021-03-01")
-    return {
+    arrow = {f"arrow {k}": pd.Series(pd.arrays.ArrowExtensionArray(v)) for k, v in arrow_columns(n).items()}
+    return arrow | {
         "float64": r.normal(size=n),
         "float64 missing": holes(r.normal(size=n), r),
         "float32": r.normal(size=n).astype("f4"),
@@ -44,6 +81,11 @@ def pandas_columns(n: int = ROWS) -> dict[str, object]:
         "int8": r.integers(-100, 100, n).astype("i1"),
         "uint64": r.integers(2**63, 2**63 + 5000, n, dtype="u8"),
         "big": r.integers(2**60, 2**60 + 5000, n),
+        "largest": r.integers(2**63 - 5000, 2**63 - 1, n),
+        "smallest": r.integers(-(2**63), -(2**63) + 5000, n),
+        "int8 ends": r.choice(np.array([-128, 5, 127], "i1"), n),
+        "object int": pd.Series(r.integers(-5, 900, n), dtype=object),
+        "beyond int64": pd.Series([2**70 + int(v) for v in r.integers(0, 9, n)], dtype=object),
         "Int64": holes(r.integers(-5, 900, n), r).astype("Int64"),
         "constant": 7.25,
         "constant int": 3,
@@ -67,15 +109,31 @@ def pandas_columns(n: int = ROWS) -> dict[str, object]:
         "int8 category": pd.Categorical.from_codes(
             r.integers(0, 2, n), categories=np.array([3, 1], "i1"), ordered=True
         ),
+        "intervals": pd.cut(r.normal(size=n), 4),
+        "intervals of days": pd.Categorical(
+            pd.IntervalIndex.from_breaks(pd.date_range(day, periods=4))[r.integers(0, 3, n)]
+        ),
+        "day category": pd.Categorical(day + pd.to_timedelta(r.integers(0, 3, n), unit="D")),
+        "category in Berlin": pd.Categorical(
+            (day + pd.to_timedelta(r.integers(0, 3, n), unit="D")).tz_localize("Europe/Berlin")
+        ),
+        "month category": pd.Categorical(pd.period_range("2020-01", periods=3, freq="M")[r.integers(0, 3, n)]),
         "all missing": np.full(n, np.nan),
         "all None": pd.Series([None] * n, dtype=object),
         "days": pd.date_range(day, periods=n, freq="D"),
         "hours": pd.Series(pd.date_range(day, periods=n, freq="h")).astype("datetime64[s]"),
         "seconds missing": holes(day + pd.to_timedelta(r.integers(0, 10**7, n), unit="s"), r),
+        "first and last day": r.choice(np.array(["0001-01-01", "2020-02-29", "9999-12-31"], "M8[s]"), n),
+        "first and last moment": r.choice(np.array(["0001-01-01", "9999-12-31T23:59:59.999"], "M8[us]"), n),
+        "open end in Berlin": pd.Series(r.choice(np.array(["2020-02-29", "9999-12-31"], "M8[s]"), n)).dt.tz_localize(
+            "Europe/Berlin"
+        ),
+        "last days of nanoseconds": r.choice(np.array(["2262-04-10", "2262-04-11"], "M8[ns]"), n),
         "nanoseconds": pd.Series(day.as_unit("ns") + pd.to_timedelta(r.integers(0, 10**9, n), unit="ns")),
         "days in Berlin": pd.date_range(day, periods=n, freq="D", tz="Europe/Berlin"),
         "hours in Berlin": pd.date_range("2021-10-30", periods=n, freq="h", tz="Europe/Berlin"),
         "minutes UTC": pd.date_range(day, periods=n, freq="15min", tz="UTC"),
+        "first and last date object": pd.Series(r.choice(np.array([dt.date.min, dt.date.max, None]), n), dtype=object),
         "date objects": pd.Series(
             [dt.date(2020, 1, 1) + dt.timedelta(int(i)) for i in r.integers(0, 900, n)], dtype=object
         ),
@@ -108,6 +166,12 @@ def polars_table(n: int = ROWS) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "f64": gaps(r.normal(size=n)),
+            "f64 NaN": np.where(r.random(n) < 0.1, np.nan, r.normal(size=n)),
+            "f32 NaN": np.where(r.random(n) < 0.1, np.nan, r.normal(size=n)).astype("f4"),
+            "whole NaN": np.where(r.random(n) < 0.1, np.nan, r.integers(0, 90, n)),
+            "all NaN": np.full(n, np.nan),
+            "first and last date": [(dt.date.min, dt.date.max)[i % 2] for i in range(n)],
+            "first and last moment": [(dt.datetime.min, dt.datetime(9999, 12, 31, 23, 59))[i % 2] for i in range(n)],
             "f32": pl.Series(r.normal(size=n), dtype=pl.Float32),
             "i64": gaps(r.integers(-900, 900, n)),
             "u8": pl.Series(r.integers(0, 200, n), dtype=pl.UInt8),
@@ -140,6 +204,8 @@ def arrays(n: int = ROWS) -> dict[str, np.ndarray]:
         "reversed": x[::-1, ::-1],
         "Fortran": np.asfortranarray(x),
         "text": r.choice(["a", "b"], (n, 3)),
+        "largest": r.integers(2**63 - 5000, 2**63 - 1, (n, 2)),
+        "25 seconds": r.integers(0, 900, (n, 2)).astype("M8[25s]"),
         "object": np.column_stack([r.choice(["a", "b"], n).astype(object), r.normal(size=n).astype(object)]),
         "read only": np.frombuffer(x.tobytes()).reshape(n, 3),
         "dates": np.datetime64("2020-01-01") + r.integers(0, 900, (n, 2)).astype("m8[D]"),

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
+import decimal
+import math
+import pickle
+import unicodedata
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import hypothesis.strategies as st
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse
 import torch
+from hypothesis import given
 
 from begat.codecs.evidence import region
 from begat.codecs.frame import as_frame, build, column, container, names
 from begat.codecs.infer import infer
 from begat.codecs.table import TableCodec
-from begat.errors import BegatError, DataError, EvidenceError, SchemaError
+from begat.errors import BegatError, DataError, EvidenceError, SchemaError, visible
 from begat.estimators.rows import partial
 from begat.schema import Column, Grid, Schema, TextFormat
 
@@ -75,10 +85,41 @@ def test_what_is_no_table_is_said(X: object, parts: tuple[str, ...]) -> None:
         (pd.to_timedelta([1, 2], unit="s"), ("durations",)),
         (pd.period_range("2020", periods=2, freq="M"), ("period[M]",)),
         ([dt.date(2020, 1, 1), object()], ("row 0", "date")),
+        ([dt.date(2020, 1, 1), dt.datetime(2020, 1, 1, 5)], ("with and without a time of day",)),
+        ([dt.datetime(2020, 1, 1), dt.datetime(2020, 1, 1, tzinfo=dt.UTC)], ("mixes time zones", "utc=True")),
+        (
+            [dt.datetime(2020, 1, 1, tzinfo=z) for z in (dt.UTC, ZoneInfo("Asia/Tokyo"))],
+            ("mixes time zones", "utc=True"),
+        ),
+        ([decimal.Decimal(1), "a"], ("row 0", "Decimal")),
+        ([decimal.Decimal("Infinity"), 1], ("row 0", "infinity")),
+        ([10**400, 0.5], ("beyond 1e308",)),
+        ([1, "a", -np.inf], ("row 2", "infinity")),
+        (pd.Categorical([2.5, np.inf]), ("row 1", "infinity")),
+        (["a", "b\ud800", "b\ud800"], ("row 1", "surrogate", "U+FFFD")),
+        ([1, "\udfff"], ("row 1", "surrogate")),
+        (pd.array(["a", "\ud800"], dtype=pd.StringDtype("python")), ("surrogate",)),
+        (pd.Categorical.from_codes([0, 1], pd.Index(["a", "\ud800"], dtype=object)), ("surrogate",)),
+        (np.array(["20000-01-01", "NaT"], "M8[s]"), ("row 0", "calendars", "missing value")),
+        (np.array(["NaT", "0000-12-31"], "M8[us]"), ("row 1", "calendars")),
+        (np.array(["2020-01-01", "-9999-12-31"], "M8[D]"), ("row 1", "calendars")),
+        (np.array([0, 1 - 2**63], "i8").view("M8[ns]"), ("row 1", "calendars")),
+        (
+            pd.Series(np.array(["9999-12-31T23:00"], "M8[s]")).dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo"),
+            ("row 0", "calendars"),
+        ),
+        (pd.Series([1, 2], dtype=pd.ArrowDtype(pa.duration("s"))), ("duration[s]",)),
+        (pd.Series([[1], [2]], dtype=pd.ArrowDtype(pa.list_(pa.int64()))), ("list<",)),
+        (pl.Series([[1], [2]]), ("List(Int64)",)),
     ],
 )
 def test_a_cell_that_is_no_scalar_is_said(values: object, parts: tuple[str, ...]) -> None:
     said(lambda: infer({"x": values}), "'x'", *parts)
+
+
+@pytest.mark.parametrize("unit", ["ps", "fs", "as"])
+def test_dates_finer_than_nanoseconds_are_said(unit: str) -> None:
+    said(lambda: infer(np.array([[1], [2]], f"M8[{unit}]")), "'x0'", f"datetime64[{unit}]", "nanoseconds")
 
 
 def test_every_kind_of_table_is_taken_as_it_is() -> None:
@@ -89,8 +130,13 @@ def test_every_kind_of_table_is_taken_as_it_is() -> None:
     assert list(as_frame([{"a": 1}, {"a": 2, "b": 3}]).columns) == ["a", "b"]
     structured = np.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f8")])
     assert list(as_frame(structured).columns) == ["a", "b"]
-    masked = as_frame(np.ma.masked_less(np.array([[1.0, -1.0]]), 0))
-    assert np.isnan(masked[0, 1])
+    for made in (np.array([[1.0, -1.0]]), np.array([[5, 3]])):
+        masked = as_frame(np.ma.array(made, mask=[[False, True]]))
+        assert masked[0, 0] == made[0, 0] and np.isnan(masked[0, 1])
+    assert as_frame(np.ma.array([["a", "b"]], mask=[[False, True]])).tolist() == [["a", None]]
+    structured = as_frame(np.ma.array([(1, "a"), (2, "b")], mask=[(False, True), (True, False)], dtype="i4,U1"))
+    assert structured.isna().to_numpy().tolist() == [[False, True], [True, False]]
+    assert type(as_frame(np.eye(2).view(np.recarray))) is np.ndarray
     assert names(pd.DataFrame([[1, 2, 3]], columns=[0, ("a", "b"), 2.5])) == (0, "('a', 'b')", "2.5")
     again = build(container(GOOD), names(GOOD), [column(GOOD, i) for i in range(GOOD.shape[1])])
     pd.testing.assert_frame_equal(GOOD, again)
@@ -125,6 +171,62 @@ def test_what_every_cell_lacks_is_a_category_without_levels() -> None:
     made = infer({"x": [None] * 5})["x"]
     assert (made.kind, made.levels, made.missing, made.missing_share) == ("category", (), True, 1.0)
     assert "every cell is missing" in made.why
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\udfff"])
+def test_a_name_that_no_file_can_hold_is_said(name: str) -> None:
+    said(lambda: infer(pd.DataFrame(np.eye(2)).set_axis(pd.Index([name, "b"], dtype=object), axis=1)), "surrogate")
+    said(lambda: Column(name="x", kind="category", levels=("a", name)), "'x'", "surrogate")
+
+
+@pytest.mark.parametrize(
+    ("made", "part"),
+    [
+        ({"lower": float("nan")}, "the lower bound"), ({"upper": 10**400}, "the upper bound"),
+        ({"lower": 2.0, "upper": 1.0}, "above"), ({"atoms": (math.inf,)}, "finite"), ({"atoms": (1.0, 1.0)}, "twice"),
+        ({"kind": "category", "levels": (1.0, math.nan)}, "nan is no level"),
+        ({"kind": "category", "levels": (-math.inf,)}, "-inf is no level"), ({"kind": "catgory"}, "'category'"),
+        ({"grid": Grid(16)}, "0 to 15"), ({"grid": Grid(0, 0)}, "at least 1"),
+    ],
+)  # fmt: skip
+def test_a_column_that_contradicts_itself_is_said(made: dict[str, object], part: str) -> None:
+    said(lambda: Column(**{"name": "x", "kind": "integer"} | made), "'x'", part)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("[]", "an object"), ('{"columns": "ab"}', "not str"), ('{"columns": [], "target": [1]}', "target [1]"),
+        ('{"columns": [], "target": true}', "target True"), ('{"columns": [], "colums": 1}', "did you mean 'columns'"),
+        ('{"columns": [{"name": "a", "kind": "count", "atoms": [1e9999]}]}', "finite"),
+        (f'{{"columns": [{{"name": "a", "kind": "count", "atoms": [1{"0" * 400}]}}]}}', "beyond 1e308"),
+        (f'{{"columns": [{{"name": "a", "kind": "count", "lower": 1{"0" * 400}}}]}}', "the lower bound"),
+        (f'{{"columns": [{{"name": "a", "kind": "count", "lower": 1{"0" * 9000}}}]}}', "not a schema file"),
+        ('{"columns": [{"name": "a", "kind": "text"}, {"name": "a", "kind": "text"}]}', "share the name 'a'"),
+        ('{"columns": [{"name": "\\ud800", "kind": "text"}]}', "surrogate"), ("", "not a schema file"),
+    ],
+)  # fmt: skip
+def test_a_schema_file_that_is_none_is_said(tmp_path: Path, text: str, part: str) -> None:
+    path = tmp_path / "schema.json"
+    path.write_text(text)
+    said(lambda: Schema.load(path), part)
+
+
+def test_a_schema_is_saved_where_it_can_be_and_read_with_a_mark(tmp_path: Path) -> None:
+    path = tmp_path / "schema.json"
+    CODEC.schema.save(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert Schema.load(path) == CODEC.schema
+    said(lambda: CODEC.schema.save(tmp_path), "cannot be written")
+
+
+@given(st.text(st.characters(exclude_categories=[]), max_size=30))
+def test_an_error_is_one_line_that_commands_no_terminal(text: str) -> None:
+    shown = str(BegatError(text))
+    assert not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in "\u202e\u2066" for c in shown)
+    assert visible(shown) == shown == str(pickle.loads(pickle.dumps(BegatError(text)))) and shown.encode() is not None
+    if text.isprintable():
+        assert shown == text
 
 
 # tables that do not fit the schema --------------------------------------------------------------------------------
@@ -263,7 +365,7 @@ def test_evidence_in_encoded_units(made: Column, evidence: object, lower, upper,
         (DOTS, "2024/03/01", "write '2024-03-31' or '31.03.2024 00:00'"), (DOTS, "31.02.2024", "holds dates"),
         (DOTS, "03-04-20", "holds dates"), (HOURS, "1970-01-01 03:59", "is a date to the hour, not"),
         (DOTS, "NaT", "no missing values"), (DAYS, "2024-13", "holds dates"),
-        (Column(name="x", kind="text"), "a", "no model scores"), (DENSE, {"a": 1}, "is no number"),
+        (Column(name="x", kind="text"), "a", "no model scores"), (DENSE, {"a": 1}, "a mapping is no evidence"),
     ],
 )  # fmt: skip
 def test_impossible_evidence_is_said(made: Column, evidence: object, part: str) -> None:

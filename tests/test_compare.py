@@ -190,6 +190,14 @@ def test_figures_that_the_floor_wins_are_marked(report):
     }
 
 
+def test_a_printed_report_has_no_command_of_a_terminal():
+    """Names of files and estimators are a person's."""
+    made = compare(TINY, "rich", models=["naive Bayes"], synthetic={"evil\x1b[31m\u202e\n": TINY})
+    said = str(made)
+    assert "evil\\x1b[31m\\u202e\\n" in said
+    assert all(c == "\n" or c.isprintable() for c in said)
+
+
 def test_the_table_has_units_and_the_file_is_strict_json(report, tmp_path):
     table = report.table
     numeric = [c for c in table.columns if table[c].dtype.kind == "f"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from begat.codecs.facts import Facts
 from begat.codecs.frame import cells
 from begat.codecs.infer import infer
 from begat.codecs.rules import TABLE, decide
+from begat.codecs.spelling import number_format
 from begat.errors import DataError, SchemaError
+from begat.estimators import NaiveBayes
 from begat.schema import Column, Grid, Schema
 
 N = 2000
@@ -167,6 +170,61 @@ def test_a_conventional_sentinel_far_from_the_rest_is_a_special_code(values, ato
     assert made.atoms == atoms and said in made.why and (bool(atoms) or "code for" not in made.why)
 
 
+BOUNDED = [
+    Column(name="x", kind="integer", dtype="int64", grid=Grid(), lower=0, upper=1, atoms=(0.0, 1.0)),
+    Column(name="x", kind="integer", dtype="int64", grid=Grid(), lower=0, upper=3, atoms=(0.0, 1.0)),
+    Column(name="x", kind="integer", dtype="int64", grid=Grid(), lower=0, upper=2, atoms=(0.0, 1.0, 2.0, -9.0)),
+    Column(name="x", kind="integer", dtype="int64", grid=Grid(), lower=0, upper=2, atoms=(0.0, 1.0), missing=True),
+    Column(name="x", kind="count", dtype="int64", grid=Grid(), lower=0, upper=1, atoms=(0.0, 1.0), missing=True),
+    Column(name="x", kind="integer", dtype="int64", grid=Grid(), lower=1, upper=1, atoms=(1.0,)),
+    Column(
+        name="x", kind="integer", dtype="int64", grid=Grid(0, 5, 2), lower=0, upper=20, atoms=(2.0, 7.0, 12.0, 17.0)
+    ),
+    Column(name="x", kind="decimal", grid=Grid(2), lower=0, upper=0.6, atoms=(0.29, 0.57)),
+    Column(name="x", kind="decimal", grid=Grid(1), lower=0.1, upper=0.3, atoms=(0.1, 0.2, 0.3)),
+    Column(name="x", kind="decimal", grid=Grid(1), lower=0.1, upper=0.3, atoms=(0.2, 0.25)),
+]
+
+
+@pytest.mark.parametrize("made", BOUNDED, ids=str)
+@pytest.mark.parametrize("leaf", ["auto", "histogram", "gaussian"])
+def test_the_masses_of_all_points_between_bounds_sum_to_one(made: Column, leaf: str) -> None:
+    low, high = made.limits
+    points = made.decoded(np.arange(low, high + 1)).round(2)
+    values = np.unique(np.append(points, made.atoms))
+    r = np.random.default_rng(1)
+    cells = np.append(values, r.choice(values, 400))
+    model = NaiveBayes(schema=Schema((made,)), leaves=leaf).fit(
+        pd.DataFrame({"x": np.append(cells, [np.nan] * made.missing)})
+    )
+    everything = pd.DataFrame({"x": np.append(values, [np.nan] * made.missing)})
+    assert np.exp(model.log_prob(everything)).sum() == pytest.approx(1, abs=1e-9)
+    drawn = model.sample(200, random_state=0)
+    assert np.isfinite(model.log_prob(drawn)).all() and drawn["x"].dropna().isin(values).all()
+
+
+@pytest.mark.parametrize("decimals", range(7))
+def test_points_of_a_grid_are_whole_numbers_of_steps(decimals: int) -> None:
+    made = Column(name="x", kind="decimal", grid=Grid(decimals, 3, 1))
+    steps = np.concatenate([np.arange(-3000, 3000), R.integers(-(10**8), 10**8, 3000)]).astype(float)
+    points = np.array([float(f"{1 + 3 * int(k)}e-{decimals}") for k in steps])
+    assert (made.encoded(points) == steps).all() and made.encoded(points[7]) == steps[7]
+    assert (made.encoded(points + 10.0**-decimals) % 1 != 0).all()
+    found = encode_column(replace(made, atoms=(points[9], points[5])), points)
+    assert found.codes is not None and np.flatnonzero(found.codes).tolist() == [5, 9]
+
+
+@pytest.mark.parametrize(
+    "values", [np.arange(-100, 100, dtype="i1"), np.array([0, 2**64 - 1], "u8"), np.array([-(2**63), 2**63 - 1])]
+)
+@pytest.mark.parametrize("name", ["x", "id"])
+def test_integers_to_the_ends_of_their_type_have_a_kind(values: np.ndarray, name: str) -> None:
+    for some in (values, np.tile(values, 30)):
+        made = column(some, name)
+        assert made.kind in ("identifier", "integer", "boolean") and made.dtype == str(values.dtype)
+        assert column(some, name, kinds={name: "category"}).levels == tuple(np.unique(some).tolist())
+
+
 def test_counts_have_a_bound_and_others_none() -> None:
     assert column(R.poisson(2, N)).lower == 0.0
     assert column(np.where(R.random(N) < 0.05, -99, R.poisson(900, N) - 700)).lower is None
@@ -199,6 +257,32 @@ def test_counts_have_a_bound_and_others_none() -> None:
 def test_text_is_read_as_what_it_spells(words, kind: str, said: str) -> None:
     made = column(pd.Series(words))
     assert made.kind == kind and said in made.why
+
+
+@pytest.mark.parametrize("sign", ["", "-", "+"])
+@pytest.mark.parametrize("form", ["{}", "${}", "{} %", "€ {}", "{}EUR"])
+@pytest.mark.parametrize(("mark", "group"), [(".", ""), (",", "."), (".", ","), (",", " "), (".", "'")])
+@pytest.mark.parametrize("digits", [0, 1, 3])
+def test_the_spelling_of_numbers_is_found(sign: str, form: str, mark: str, group: str, digits: int) -> None:
+    numbers = [f"{v:_.{digits}f}" for v in (0.25, 7, 1234.5, 12_345_678.125)]
+    words = [sign + form.format(n.translate({46: mark, 95: group})) for n in numbers]
+    found = number_format(words)
+    assert found is not None and (found.decimals == digits if digits else found.decimals == -1) and found.width == 0
+    assert (found.prefix, found.suffix) == tuple(form.split("{}"))
+    assert (found.thousands == group or not group) and (found.decimal == mark or not digits)
+    assert number_format([*words, "1e5"]) is None or form == "{}"
+    assert number_format([*words, "word"]) is None and number_format(["word", *words]) is None
+
+
+@pytest.mark.parametrize("width", [2, 5, 15])
+def test_leading_zeros_make_codes_or_a_width(width: int) -> None:
+    words = [str(v).zfill(width) for v in (0, 7, 42)]
+    assert number_format(words) is None
+    found = number_format(words, zeros=True)
+    assert found is not None and found.width == width
+    assert number_format([*words, "1" * 16], zeros=True) is None
+    loose = number_format([*words, "1" * (width + 1)], zeros=True)
+    assert loose is None if width == 15 else loose is not None and loose.width == 0
 
 
 def test_missing_is_counted_however_it_is_spelled() -> None:

@@ -17,7 +17,9 @@ import pytest
 import sqlalchemy as sa
 
 from begat.codecs.catalogue import CATALOGUE, load
+from begat.codecs.infer import infer
 from begat.codecs.read import READERS, read
+from begat.codecs.source import CsvSource
 from begat.codecs.table import TableCodec
 from begat.codecs.write import WRITERS, write
 from begat.errors import BegatError, DataError, FileError
@@ -212,7 +214,7 @@ def test_database(tmp_path: Path) -> None:
         ({}, "query=.* or table="),
         ({"table": "tt"}, "did you mean 't'"),
         ({"query": "SELECT c FROM t"}, "no such column"),
-        ({"query": "DELETE FROM t"}, "readonly"),
+        ({"query": "DELETE FROM t"}, "no SELECT"),
     ):
         with pytest.raises(DataError, match=message):
             read(url, **asked)
@@ -285,6 +287,12 @@ def parquet_bytes(**columns: object) -> bytes:
     return out.getvalue()
 
 
+def feather_bytes(values: object) -> bytes:
+    out = io.BytesIO()
+    pd.DataFrame({"a": values}).to_feather(out)
+    return out.getvalue()
+
+
 def invalid_text() -> pa.Array:
     """What Arrow itself would not make: a string array over bytes that are not UTF-8."""
     offsets = pa.array([0, 2], pa.int32()).buffers()[1]
@@ -305,6 +313,8 @@ BAD: dict[str, tuple[str, bytes, type[BegatError], str]] = {
     "short row": ("t.csv", b"a,b\n1,2\n1\n", DataError, "line 3 has 1 cells"),
     "open quote": ("t.csv", b'a,b\n1,"x\n2,y\n3,z\n', DataError, "never closes"),
     "twice": ("t.csv", b"a,b,a\n1,2,3\n", DataError, "two columns are named 'a'"),
+    "mark only": ("t.csv", b"\xef\xbb\xbf", FileError, "is empty"),
+    "separator only": ("t.csv", b"sep=;\n", FileError, "is empty"),
     "damaged UTF-8": ("t.csv", DAMAGED_UTF8.encode() + b"\xff;1\n", FileError, "0xff in line 6"),
     "UTF-16, no mark": ("t.csv", "a,b\n1,2\n".encode("utf-16-le"), FileError, "encoding='utf-16-le'"),
     "Parquet as CSV": ("t.csv", parquet_bytes(a=[1]), FileError, "name it .parquet"),
@@ -323,6 +333,7 @@ BAD: dict[str, tuple[str, bytes, type[BegatError], str]] = {
     "lists": ("t.parquet", parquet_bytes(a=[[1], [2]]), DataError, r"list.*drop=\['a'\]"),
     "infinity": ("t.parquet", parquet_bytes(a=[1.0, np.inf]), DataError, "infinity"),
     "bytes as text": ("t.parquet", parquet_bytes(a=invalid_text()), FileError, "damaged Parquet.*UTF8"),
+    "intervals": ("t.feather", feather_bytes(pd.cut(range(9), 3)), FileError, "not a readable Feather"),
     "not Feather": ("t.feather", CSV, FileError, "not a readable Feather"),
     "not JSON": ("t.json", b"a,b\n1,2", FileError, "not JSON"),
     "deep JSON": ("t.json", b"[" * 100_000, FileError, "not JSON"),
@@ -331,6 +342,8 @@ BAD: dict[str, tuple[str, bytes, type[BegatError], str]] = {
     "ragged JSON": ("t.json", b'{"a": [1], "b": [1, 2]}', DataError, "different numbers of rows"),
     "nested": ("t.json", b'[{"a": {"b": 1}}]', DataError, "holds a dict in row 1"),
     "repeated key": ("t.json", b'[{"a": 1, "a": 2}]', DataError, "names 'a' twice"),
+    "half a pair in JSON": ("t.json", b'[{"a": "x"}, {"a": "\\ud800"}]', DataError, "'a', row 2 .*surrogate"),
+    "half a pair in JSONL": ("t.jsonl", b'{"a": 1, "\\udc00": 2}\n', DataError, "its name .*surrogate"),
     "not UTF-8 JSON": ("t.json", b'{"a": ["\xff"]}', FileError, "not text in UTF-8"),
     "not JSONL": ("t.jsonl", b'{"a": 1}\n{"a": 2\n', FileError, "line 2"),
     "list in JSONL": ("t.jsonl", b'{"a": 1}\n[2]\n', DataError, "line 2"),
@@ -381,6 +394,65 @@ def test_stated_layout_is_checked(tmp_path: Path, arguments: dict[str, str], mes
     path.write_bytes("a,b\né,1\n".encode("latin-1"))
     with pytest.raises(BegatError, match=message):
         read(path, **arguments)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize(("said", "separator"), [("sep=;", ";"), ('"sep=|"', "|"), ("SEP=,", ","), ("", ",")])
+def test_the_line_that_tells_excel_the_separator_is_no_row(tmp_path: Path, end, mark, said, separator) -> None:
+    lines = [said] * bool(said) + [
+        separator.join(row) for row in (("a", "b"), ("1,5" if separator != "," else "1", "x"))
+    ]
+    path = tmp_path / "t.csv"
+    path.write_bytes((mark + end.join(lines) + end).encode())
+    data = read(path)
+    assert list(data.frame.columns) == ["a", "b"] and len(data) == 1 and list(data.frame["b"]) == ["x"]
+    assert len(CsvSource(path)) == 1
+
+
+@pytest.mark.parametrize("length", [10, 200_000, 3_000_000])
+@pytest.mark.parametrize("quoted", [False, True])
+def test_a_long_first_row_is_a_row(tmp_path: Path, length: int, quoted: bool) -> None:
+    long = "x" * length
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + (f'"{long}\n"' if quoted else long) + ",1\ny,2\n")
+    assert [len(v) for v in read(path, kinds={"a": "category"}).frame["a"]] == [length + quoted, 1]
+
+
+def test_text_that_commands_a_terminal_is_read_and_made_visible(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('"a\x1b[31m\nb",c\n\x1b[1mx,1\n\x1b[1my,2\n' * 3)
+    with pytest.raises(DataError) as caught:
+        read(path, drop=["d"])
+    assert r"'a\x1b[31m\nb'" in str(caught.value) and str(caught.value).isprintable()
+    assert read(path).frame.columns[0] == "a\x1b[31m\nb" and read(path).frame.iloc[0, 0] == "\x1b[1mx"
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".feather", ".jsonl", ".xlsx"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.arrays.SparseArray([0.0, 1.5, 0.0, np.nan] * 5), np.arange(20, dtype=">i4"),
+        np.arange(20).astype(np.longdouble), pd.cut(np.arange(20), 4), pd.Categorical([None] * 20),
+        pd.Categorical(pd.date_range("2020-01-01", periods=20)), pd.Series(range(20), dtype=object),
+        pd.Series(pd.array([1, None] * 10, pd.ArrowDtype(pa.decimal128(5, 2)))),
+    ],
+)  # fmt: skip
+def test_columns_of_every_make_are_written_and_read(tmp_path: Path, ending: str, values: object) -> None:
+    X = pd.DataFrame({"x": values, "y": range(20)})
+    write(X, tmp_path / f"t{ending}", infer(X))
+    back = read(tmp_path / f"t{ending}", kinds={"y": "count"})
+    assert list(back.frame["y"]) == list(range(20)) and (back.frame["x"].isna() == X["x"].isna()).all()
+
+
+def test_a_column_that_a_format_cannot_hold_is_named(tmp_path: Path) -> None:
+    for mixed in ([1, "a"], [2**70, 1]):
+        X = pd.DataFrame({"fine": [1, 2], "mixed": pd.Series(mixed, dtype=object)})
+        for ending in (".parquet", ".feather"):
+            with pytest.raises(DataError, match=r"column 'mixed' .* only \.csv, \.json and \.jsonl hold"):
+                write(X, tmp_path / f"t{ending}")
+        write(X, tmp_path / "t.csv")
+        assert list(read(tmp_path / "t.csv").frame["fine"]) == [1, 2]
 
 
 def test_unnamed_columns_get_a_name(tmp_path: Path) -> None:

@@ -185,6 +185,8 @@ WIDENED: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "more decimals": ("cents", 0.125, {"kind": "decimal"}),
     "a large number": ("real", 1e6, {"kind": "continuous"}),
     "a time of day": ("day", pd.Timestamp("2033-01-01 12:30"), {"kind": "datetime", "tick": "minute"}),
+    "the last day of all": ("day", pd.Timestamp("9999-12-31").as_unit("us"), {"kind": "datetime", "tick": "day"}),
+    "a moment too far off": ("day", pd.Timestamp("9999-12-31T00:00:00.000001").as_unit("us"), {"tick": "millisecond"}),
     "a date far off": ("day", pd.Timestamp("2133-01-01"), {"kind": "datetime", "tick": "day"}),
 }
 

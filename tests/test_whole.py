@@ -176,7 +176,8 @@ CHANGES = [
     "DROP TABLE t", "DELETE FROM t", "UPDATE t SET a = 1", "INSERT INTO t VALUES (1, 2)",
     "REPLACE INTO t VALUES (1, 2)", "INSERT INTO t VALUES (1, 2) RETURNING a",
     "CREATE TABLE t (a)", "CREATE TABLE u AS SELECT * FROM t",
-    "ALTER TABLE t ADD COLUMN c", "PRAGMA user_version = 7", "VACUUM", "SELECT * FROM t; DROP TABLE t",
+    "ALTER TABLE t ADD COLUMN c", "PRAGMA user_version = 7", "VACUUM", "VACUUM INTO 'copy.db'",
+    "ATTACH 'other.db' AS o", "PRAGMA journal_mode = WAL", "SELECT * FROM t; DROP TABLE t",
     "WITH w AS (SELECT 1) DELETE FROM t",
 ]  # fmt: skip
 

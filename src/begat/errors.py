@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+COMMANDS = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What a terminal obeys or cannot show: control characters, marks that turn the direction of text, halves of one."""
+
+
+def visible(text: object) -> str:
+    """What a file or a person gave as text, with what a terminal would obey spelled out: \\x1b, \\n, \\u202e."""
+    return COMMANDS.sub(lambda found: repr(found[0])[1:-1], str(text))
 
 
 class BegatError(ValueError):
     """The base of begat's own errors. A person's mistake, never a defect: the command line prints it as one line."""
+
+    def __init__(self, message: object = ""):
+        super().__init__(visible(message))
 
 
 class DataError(BegatError):

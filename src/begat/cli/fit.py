@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,8 +15,6 @@ from begat.errors import BegatError, did_you_mean
 if TYPE_CHECKING:
     from begat.codecs.data import Data
     from begat.schema import Schema
-
-FAMILIES = {"naive-bayes": "NaiveBayes"}
 
 
 def fit(
@@ -42,13 +41,14 @@ def fit(
     Example:
       begat fit penguins --target species --set leaves.bill_depth_mm=kde --out penguins.safetensors
     """
-    import begat
+    from begat.estimators import FAMILIES
     from begat.estimators.store import destination
 
-    if family not in FAMILIES:
-        raise BegatError(f"the family {family!r} does not exist{did_you_mean(family, FAMILIES)}")
+    families = {re.sub("(?<!^)(?=[A-Z])", "-", name).lower(): made for name, made in FAMILIES.items()}
+    if family not in families:
+        raise BegatError(f"the family {family!r} does not exist{did_you_mean(family, families)}")
     place = destination(out)  # now, not after a long fit
-    estimator = getattr(begat, FAMILIES[family])
+    estimator = families[family]
     chosen = options.settings(setting, estimator, reserved=("schema", "random_state"))
     reading = options.Reading(target, kind, drop, schema, separator, encoding, query)
     started = perf_counter()
@@ -58,6 +58,9 @@ def fit(
     else:
         table = _with_target(reading.data(data))
         rows, known, notes = table.frame, table.schema, table.notes
+    if not any(column.scored for column in known):
+        kinds = output.listed([f"{column.name} is {column.kind}" for column in known])
+        raise BegatError(f"nothing to learn: {kinds}; say what they are, as --kind {known.names[0]}=category")
     notes = (*notes, *_repeating(known, rows))
     model = estimator(**chosen, schema=known, random_state=seed)
     with output.working("fitting"):

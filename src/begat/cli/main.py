@@ -16,8 +16,8 @@ import typer
 from typer.exceptions import TyperException
 
 from begat import __version__
-from begat.cli import compare, data, fit, impute, info, learning_curve, output, predict, sample, score
-from begat.errors import BegatError, MissingDependency
+from begat.cli import compare, data, fit, impute, info, learning_curve, predict, sample, score
+from begat.errors import BegatError, MissingDependency, visible
 
 USAGE = 2
 INTERRUPTED = 130
@@ -66,7 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a process that is told to end tidies up, too
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a screen that lacks a letter is no reason to fail
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    code = run(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    # Arrow may still be reading ahead of the row that was refused, and a thread of its that asks for the interpreter
+    # while that is taken down ends the process by a signal.
+    os._exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -75,6 +81,10 @@ def run(arguments: Sequence[str]) -> int:
         return _refuse("standard output is closed; open it, or send it to a file or to /dev/null")
     if any(a == "" or re.fullmatch(r"--[\w-]+=", a) for a in arguments):
         return _refuse("an argument is empty; give a name or a path (is a variable of the shell not set?)", arguments)
+    try:
+        os.getcwd()
+    except OSError:  # where torch would end the process
+        return _refuse("the current folder does not exist any more; change to one that does")
     command = typer.main.get_command(app)
     try:
         with warnings.catch_warnings():
@@ -106,7 +116,7 @@ def _opened() -> list[str]:
 
 
 def _refuse(message: str, hint: Sequence[str] = ()) -> int:
-    line = output.harmless(" ".join(message.split()))
+    line = visible(" ".join(message.split()))
     verb = next((a for a in hint if not a.startswith("-")), "")
     known = {command.name for command in app.registered_commands}
     help_line = f" (see begat {verb + ' ' if verb in known else ''}--help)" if hint else ""
@@ -120,7 +130,7 @@ def _noting() -> Callable[..., None]:
     said: set[str] = set()
 
     def note(message: Warning | str, *_: object, **__: object) -> None:
-        line = output.harmless(" ".join(str(message).split()))
+        line = visible(" ".join(str(message).split()))
         if line not in said:
             said.add(line)
             print(f"note: {line}", file=sys.stderr)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Timer
 from typing import TYPE_CHECKING, Any
 
-from begat.errors import FileError
+from begat.errors import COMMANDS, FileError, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,18 +22,11 @@ PATIENCE = 2.0
 """Seconds after which a person is told that work goes on."""
 WIDTH = 120
 """Columns of text where the screen's width is unknown."""
-COMMANDS = re.compile("[\\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What a terminal obeys or cannot show: control characters, marks that turn the direction of text, halves of one."""
-
-
-def harmless(text: str) -> str:
-    """Text that a file or a person gave, with what a terminal would obey spelled out: \\x1b, \\n, \\u202e."""
-    return COMMANDS.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def tell(text: object) -> None:
     """An answer on standard output."""
-    print("\n".join(map(harmless, str(text).split("\n"))))
+    print("\n".join(map(visible, str(text).split("\n"))))
 
 
 def print_json(value: Any) -> None:
@@ -92,18 +84,18 @@ def _literal(text: str) -> Any:
     """Text that a person's data may hold, with nothing in it taken for a style or a command."""
     from rich.text import Text
 
-    return Text(harmless(text))
+    return Text(visible(text))
 
 
 def say(text: str) -> None:
     """Lines on standard error, so that standard output holds only the answer."""
-    print("\n".join(map(harmless, text.split("\n"))), file=sys.stderr)
+    print("\n".join(map(visible, text.split("\n"))), file=sys.stderr)
 
 
 def notes(found: Sequence[str]) -> None:
     """What a person would be surprised by, each once, on standard error."""
     for note in dict.fromkeys(found):
-        say(f"note: {harmless(note)}")
+        say(f"note: {visible(note)}")
 
 
 def counted(n: int, noun: str) -> str:

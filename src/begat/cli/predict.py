@@ -77,12 +77,15 @@ def _judged(frame: pd.DataFrame, made: pd.DataFrame, target: Any, classes: bool)
     return {"rows": rows, "right": float(right.mean()), "commonest_class": float(truth.value_counts().max() / rows)}
 
 
+KIND = "Of rows that the model learnt from, this is kinder than of new ones."
+
+
 def _said(judged: dict[str, Any], target: Any) -> str:
     rows = f"{output.counted(judged['rows'], 'row')} with a known {target}"
     if "right" in judged:
         return (
             f"{judged['right']:.1%} of {rows} are predicted right; their commonest class is "
-            f"{judged['commonest_class']:.1%} of them."
+            f"{judged['commonest_class']:.1%} of them. {KIND}"
         )
     r2 = "" if judged["r2"] is None else f"R2 {judged['r2']:.4f}, "
-    return f"{r2}mean absolute error {judged['mean_absolute_error']:.4g}, over {rows}."
+    return f"{r2}mean absolute error {judged['mean_absolute_error']:.4g}, over {rows}. {KIND}"

@@ -95,7 +95,7 @@ def score(
                  f"{o['surprise']:.2f}", f"{o['usual_surprise']:.2f}"] for o in facts["odd"]]  # fmt: skip
         header = ["row", "log p", "oddest cell", "value", "surprise, nats", "usual there"]
         output.print_table(header, rows, right=(0, 1, 4, 5))
-        output.tell("Rows count from 1, the header not among them. Usual is the median of the column over these rows.")
+        output.tell("Rows count from 0, the header not among them. Usual is the median of the column over these rows.")
 
 
 def _odd(each: Any, surprise: pd.DataFrame, table: Data, most: int) -> list[dict[str, Any]]:
@@ -106,14 +106,14 @@ def _odd(each: Any, surprise: pd.DataFrame, table: Data, most: int) -> list[dict
 
     read = [name for name in surprise.columns if name in table.schema.names]
     cells = surprise[read].to_numpy(dtype=float)
-    usual = np.nanmedian(cells, axis=0, keepdims=True)
+    usual = surprise[read].median().to_numpy(dtype=float)[None]  # NaN, and no warning, where no cell is known
     beyond = np.where(np.isnan(cells), -np.inf, np.nan_to_num(cells, posinf=np.finfo(float).max) - usual)
     made = []
     for row in np.argsort(each, kind="stable")[:most]:
         at = int(beyond[row].argmax())
         ((value,),) = text_columns(table.frame[[read[at]]].iloc[[row]], table.schema)
         made.append(
-            {"row": int(row) + 1, "log_prob": float(each[row]), "column": read[at], "value": value,
+            {"row": int(row), "log_prob": float(each[row]), "column": read[at], "value": value,
              "surprise": float(cells[row, at]), "usual_surprise": float(usual[0, at])}
         )  # fmt: skip
     return made

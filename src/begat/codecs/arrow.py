@@ -79,6 +79,8 @@ def _plain_type(kind: pa.DataType) -> pa.DataType | None:
         return pa.float64()
     if t.is_float16(kind):
         return pa.float32()
+    if t.is_dictionary(kind) and t.is_null(kind.value_type):
+        return pa.string()
     if t.is_dictionary(kind):
         return kind if _plain_type(kind.value_type) == kind.value_type else None
     simple = (t.is_boolean, t.is_integer, t.is_floating, t.is_string, t.is_large_string, t.is_date, t.is_timestamp)

@@ -9,9 +9,19 @@ from typing import Any
 import numpy as np
 
 from begat.codecs.cells import Cells, cells, words
-from begat.codecs.dates import UNITS, date_format, from_ticks, held, to_ticks
-from begat.codecs.grid import bounded, from_grid, to_grid
-from begat.codecs.levels import Encoding, Missing, Unseen, decode_levels, encode_levels, number_dtype, textual
+from begat.codecs.date_text import date_format, told
+from begat.codecs.dates import UNITS, ends, from_ticks, held, to_ticks
+from begat.codecs.grid import EXACT, bounded, from_grid, from_line, to_grid
+from begat.codecs.levels import (
+    Encoding,
+    Missing,
+    Unseen,
+    decode_levels,
+    encode_levels,
+    largest,
+    number_dtype,
+    textual,
+)
 from begat.codecs.spelling import missing_in, parse, spell
 from begat.errors import DataError, SchemaError, did_you_mean
 from begat.schema import Column, Grid, TextFormat
@@ -124,9 +134,15 @@ def _ticks(column: Column, found: Cells) -> tuple[np.ndarray, np.ndarray | None]
         dates = np.where(absent, np.datetime64(0, np.datetime_data(dates.dtype)[0]), dates)  # type: ignore[call-overload]
     ticks = to_ticks(dates, tick, zone)
     finer = from_ticks(ticks, tick, np.datetime_data(dates.dtype)[0], zone) != dates
-    if tick in ("microsecond", "nanosecond") or not finer.any():
+    if not finer.any() or _rounded(column):
         return ticks, absent
     return np.where(finer, ticks + 0.25, ticks), absent
+
+
+def _rounded(column: Column) -> bool:
+    """Whether dates are told to the tick because finer ticks between them are too many."""
+    low, high = column.seen or (0.0, 0.0)
+    return column.tick == "microsecond" or (column.tick == "millisecond" and (high - low) * 1000 >= EXACT)
 
 
 def _read_dates(column: Column, found: Cells) -> np.ndarray:
@@ -151,9 +167,7 @@ def _encode_numbers(column: Column, values: np.ndarray, absent: np.ndarray | Non
     if column.special:
         codes = np.zeros(len(values), dtype=np.int32)
         for i, atom in enumerate(column.atoms):
-            # On a grid 0.30000000000000004 is the special code 0.3; a code off the grid is equal to itself alone.
-            point = column.grid is not None and (step := column.encoded(atom)) == round(step)
-            codes[(k == step) & (True if on is None else on) if point else values == atom] = i + 1
+            codes[_is(column, atom, values, k, on)] = i + 1
     k, inside = bounded(k, column)
     possible = on if inside is None else inside if on is None else on & inside
     if codes is None:
@@ -175,6 +189,14 @@ def _encode_numbers(column: Column, values: np.ndarray, absent: np.ndarray | Non
     return Encoding(np.where(applies, k, k.dtype.type(0)), codes, applies, known_codes, possible)
 
 
+def _is(column: Column, atom: float, values: np.ndarray, k: np.ndarray, on: np.ndarray | None) -> np.ndarray:
+    """(n,) True where a number is a special code: at its point of the grid (0.1 + 0.2 is 0.3), or its equal off one."""
+    step = column.encoded(atom)
+    if column.grid is None or step != np.rint(step):
+        return values == atom
+    return k == step if on is None else (k == step) & on
+
+
 # back -------------------------------------------------------------------------------------------------------------
 def decode_column(column: Column, values: np.ndarray | None, codes: np.ndarray | None) -> Cells:
     """The cells that encoded values (n,) and codes (n,) stand for, with the column's dtype."""
@@ -189,7 +211,8 @@ def decode_column(column: Column, values: np.ndarray | None, codes: np.ndarray |
     if column.kind == "datetime":
         return _decode_dates(column, values, codes, absent)
     dtype = number_dtype(column)
-    numbers = values.astype(dtype, copy=False) if column.grid is None else from_grid(values, column.grid, dtype)
+    most = largest(column.dtype, dtype)
+    numbers = from_line(values, dtype, most) if column.grid is None else from_grid(values, column.grid, dtype, most)
     for i, atom in enumerate(column.atoms) if codes is not None else ():
         numbers = np.where(codes == i + 1, np.array(atom).astype(numbers.dtype), numbers)
     if absent is not None and numbers.dtype.kind == "f":
@@ -211,13 +234,13 @@ def _decode_dates(column: Column, values: np.ndarray, codes: np.ndarray | None, 
     ticks = from_grid(values, column.grid or Grid(), "int64")
     for i, atom in enumerate(column.atoms) if codes is not None else ():
         ticks = np.where(codes == i + 1, np.int64(atom), ticks)
-    found = re.search(r"[\[,= ](ns|us|ms|s|D|m|h|day)[\],]", column.dtype)
+    found = re.search(r"[\[,= ]\d*(ns|us|ms|s|D|m|h|day)[\],]", column.dtype)
     unit = {"day": "D"}.get(found[1], found[1]) if found else "D" if "ate" in column.dtype[:12] else "us"
     unit = "ns" if column.tick == "nanosecond" else unit
     zone = Cells(column.dtype, np.zeros(0, dtype=f"datetime64[{unit}]")).zone
+    first, last = (told(column.text.date) if column.text is not None else None) or ends(unit, zone)
     # Draws beyond what the column can hold are its ends.
-    limits = held(column.tick, unit, zone, column.text.date if column.text is not None else "")
-    dates = from_ticks(np.clip(ticks, *limits), column.tick, unit, zone)
+    dates = from_ticks(np.clip(ticks, *held(column.tick, zone, first, last)), column.tick, unit, zone)
     if absent is not None:
         dates = np.where(absent, np.datetime64("NaT", unit), dates)  # type: ignore[call-overload]
     made = Cells(column.dtype, dates)

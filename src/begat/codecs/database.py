@@ -45,10 +45,10 @@ def from_database(url: str, asked: Request) -> tuple[pd.DataFrame, str]:
         raise FileError(f"{shown} cannot be opened: {_line(error)}") from None
     try:
         with engine.connect() as connection:
-            if file:
-                connection.exec_driver_sql("PRAGMA query_only = ON")
-            elif query and not _reads(query):
+            if query and not _reads(query):
                 raise DataError("the query is no SELECT; begat reads databases and never writes to them")
+            if file:  # where a SELECT could call what writes
+                connection.exec_driver_sql("PRAGMA query_only = ON")
             if table is not None:
                 known = [*sa.inspect(connection).get_table_names(), *sa.inspect(connection).get_view_names()]
                 if table not in known:

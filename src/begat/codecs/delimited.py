@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from begat.codecs.encoding import encoding_of
 from begat.codecs.stream import Opener
-from begat.errors import DataError, FileError, did_you_mean
+from begat.errors import DataError, FileError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,11 +27,9 @@ BLOCK = 4 * 2**20
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 UNUSUAL = (" ", ":", "^", "~")
 """Separators that are recognised and named, but not used unasked."""
+NAMED = re.compile(r'"?sep=([^\r\n"])"?(?:\r\n|\r|\n)', re.IGNORECASE)
+"""The first line by which Excel is told the separator."""
 SAMPLED_RECORDS = 200
-MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
-)  # fmt: skip
 OTHER_FORMATS = (
     (b"PAR1", "a Parquet file", ".parquet"), (b"PK\x03\x04", "a zip or Excel file", ".zip or .xlsx"),
     (b"\x1f\x8b", "a gzip file", ".csv.gz"), (b"ARROW1", "a Feather file", ".feather"),
@@ -66,17 +65,23 @@ def sniff(open_: Opener, label: str, *, encoding: str | None = None, separator: 
     for magic, what, suffix in OTHER_FORMATS:
         if head.startswith(magic):
             raise FileError(f"{label} is {what}, not delimited text{f'; name it {suffix}' if suffix else ''}")
-    encoding, said = _encoding(open_, head, label, encoding)
+    encoding, said = encoding_of(open_, head, label, encoding)
     text = codecs.getincrementaldecoder(encoding)("replace").decode(head, final=len(head) < HEAD)
-    controls = sum(1 for c in text if c < " " and c not in "\t\n\r\f\v") + text.count("\x7f")
+    controls = sum(1 for c in text if c < " " and c not in "\t\n\r\f\v\x1b") + text.count("\x7f")
     if "\x00" in text or controls > len(text) / 100:
         raise FileError(f"{label} is binary, not delimited text")
     if text.lstrip()[:9].lower().startswith(("<!doctype", "<html")):
         raise FileError(f"{label} is a web page, not delimited text; download the table itself")
+    named = NAMED.match(text)
+    if named is not None:
+        text, separator = text[named.end() :], separator or named[1]
+        said.append("the first line names the separator")
+    if not text.strip():
+        raise FileError(f"{label} is empty")
     separator, records = _separator(text, label, separator, cut=len(head) == HEAD)
     blank = len(re.match(r"(?:[ \t]*(?:\r\n|\r|\n))*", text).group().splitlines()) if text[:1].isspace() else 0  # type: ignore[union-attr]
     names, unnamed = clean_names(records[0], label)
-    if len(records) == 1:
+    if len(records) == 1 and not _goes_on(text, separator):
         raise DataError(f"{label} has column names ({shown(names)}) but no rows")
     if separator in SEPARATORS and len(names) > 1:
         said.append(f"{SEPARATORS[separator]} between cells")
@@ -87,7 +92,8 @@ def sniff(open_: Opener, label: str, *, encoding: str | None = None, separator: 
     padded = separator != "\t" and bool(cells) and all(cell.startswith(" ") for cell in cells)
     if padded:
         said.append("the blank after each separator is not part of the cells")
-    return Layout(label, encoding, separator, names, blank + 1, padded, not _closed(open_, encoding), tuple(said))
+    skip = blank + 1 + (named is not None)
+    return Layout(label, encoding, separator, names, skip, padded, not _closed(open_, encoding), tuple(said))
 
 
 def batches(open_: Opener, layout: Layout, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -148,59 +154,6 @@ def shown(names: Sequence[str]) -> str:
     return ", ".join(n if n.isprintable() else repr(n) for n in names[:5]) + (", ..." if len(names) > 5 else "")
 
 
-def _encoding(open_: Opener, head: bytes, label: str, asked: str | None) -> tuple[str, list[str]]:
-    """The encoding, and what to say about it: the one asked for, a byte order mark's, UTF-8, or Windows-1252."""
-    if asked is not None:
-        try:
-            name = codecs.lookup(asked).name
-            "".encode(name)
-        except LookupError:
-            known = ["utf-8", "utf-16", "latin-1", "cp1252", "cp1250", "shift_jis", "gb18030"]
-            raise FileError(f"encoding {asked!r} does not exist{did_you_mean(asked, known)}") from None
-        flaw = _undecodable(open_, name)
-        if flaw is not None:
-            raise FileError(f"{label} is not {asked}: {flaw[0]}; leave encoding out to have it recognised")
-        return name, []
-    for mark, name in MARKS:
-        if head.startswith(mark):
-            flaw = _undecodable(open_, name)
-            if flaw is not None:
-                raise FileError(f"{label} is marked as {name} but is not: {flaw[0]}")
-            return name, [] if name == "utf-8-sig" else [f"encoding {name}"]
-    for offset, name in ((1, "utf-16-le"), (0, "utf-16-be")):
-        zeros = head[offset:2000:2].count(0)
-        if zeros > 0.4 * len(head[offset:2000:2]) and zeros > 4 * head[1 - offset : 2000 : 2].count(0):
-            raise FileError(f"{label} looks like UTF-16 without a mark; pass encoding={name!r}")
-    flaw = _undecodable(open_, "utf-8")
-    if flaw is None:
-        return "utf-8", []
-    # Characters of two and more bytes are hardly ever valid by accident: with many of them it is damaged UTF-8.
-    valid = sum(1 for c in head.decode("utf-8", "ignore") if c > "\x7f")
-    damaged = head.decode("utf-8", "replace").count("\ufffd")
-    if valid > 4 * max(damaged, 1):
-        raise FileError(f"{label} is UTF-8 with damage: {flaw[0]}; repair it or pass encoding='latin-1'")
-    name = "cp1252" if _undecodable(open_, "cp1252") is None else "latin-1"
-    return name, [f"not UTF-8, read as {name}; pass encoding= if letters look wrong"]
-
-
-def _undecodable(open_: Opener, encoding: str) -> tuple[str, int] | None:
-    """What is wrong with the first byte that is not in this encoding, and its line; None if all is well."""
-    decoder = codecs.getincrementaldecoder(encoding)()
-    line = 1
-    with open_() as stream:
-        while True:
-            piece = stream.read(HEAD)
-            try:
-                line += decoder.decode(piece, final=not piece).count("\n")
-            except UnicodeDecodeError as error:
-                line += error.object[: error.start].count(b"\n")
-                return f"byte {error.object[error.start]:#04x} in line {line}", line
-            except UnicodeError as error:
-                return str(error), line
-            if not piece:
-                return None
-
-
 def mark(asked: str) -> str:
     """The separator that a person names: one character, or "tab"; FileError for anything else."""
     asked = {"\\t": "\t", "tab": "\t"}.get(asked, asked)
@@ -236,13 +189,24 @@ def _records(text: str, separator: str, cut: bool) -> list[list[str]]:
     found: list[list[str]] = []
     try:
         for record in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
-            if record and not (len(record) == 1 and not record[0].strip()):
+            if not _blank(record):
                 found.append(record)
             if len(found) > SAMPLED_RECORDS:
                 return found[:SAMPLED_RECORDS]
     except csv.Error:
         return found
     return found[:-1] if cut else found
+
+
+def _blank(record: list[str]) -> bool:
+    return not record or (len(record) == 1 and not record[0].strip())
+
+
+def _goes_on(text: str, separator: str) -> bool:
+    """Whether anything follows the first record that is not blank, be it longer than what was looked at."""
+    lines = io.StringIO(text, newline="")
+    next(record for record in csv.reader(lines, delimiter=separator) if not _blank(record))
+    return bool(lines.read().strip())
 
 
 def _evenness(records: list[list[str]]) -> tuple[float, int]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from begat.codecs.dates import date_format, is_date
+from begat.codecs.date_text import date_format, is_date
 from begat.codecs.facts import Facts
 from begat.codecs.numbers import apart, noisy
 from begat.codecs.spelling import LONGEST, is_number, plain

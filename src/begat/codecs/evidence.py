@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,8 @@ import torch
 
 from begat.codecs.cells import Cells
 from begat.codecs.column import allowed, encode_column
-from begat.codecs.dates import from_ticks, read_dates, spell_dates, to_ticks
+from begat.codecs.date_text import read_dates, spell_dates
+from begat.codecs.dates import from_ticks, to_ticks
 from begat.codecs.grid import EXACT, to_grid
 from begat.codecs.spelling import number_of
 from begat.core import Region
@@ -47,6 +48,8 @@ def region(column: Column, evidence: Any) -> Region:
         if len(evidence) != 2:
             raise EvidenceError(f"column {column.name!r}: a range is (low, high); give a list for a set of values")
         return _between(column, *evidence)
+    if isinstance(evidence, Mapping):
+        raise EvidenceError(f"column {column.name!r}: a mapping is no evidence; give a value, a list or a range")
     one = not isinstance(evidence, Iterable) or isinstance(evidence, (str, bytes)) or getattr(evidence, "ndim", 1) == 0
     chosen = [evidence] if one else list(evidence)
     if not chosen:

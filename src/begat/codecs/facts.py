@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from begat.codecs.cells import Cells
-from begat.codecs.dates import date_format
+from begat.codecs.date_text import date_format
 from begat.codecs.grid import EXACT
 from begat.codecs.identifier import pattern_of, running
 from begat.codecs.numbers import Seen, atoms_of, floor_of, grid_of, levels_of, seen

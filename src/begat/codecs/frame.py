@@ -28,9 +28,9 @@ def as_frame(X: Any) -> Any:
     if hasattr(X, "toarray") and hasattr(X, "nnz"):
         raise DataError("Sparse input is not supported: X is a sparse matrix; pass X.toarray()")
     if isinstance(X, np.ma.MaskedArray):
-        return _checked(np.ma.filled(X.astype(np.float64), np.nan))
+        return _checked(_unmasked(X))
     if isinstance(X, np.ndarray):
-        return _checked(_frame_of(X) if X.dtype.names else X)
+        return _checked(_frame_of(X) if X.dtype.names else np.asarray(X))
     if hasattr(X, "to_pandas"):
         return as_frame(X.to_pandas())
     if isinstance(X, Mapping):
@@ -52,8 +52,21 @@ def _frame_of(source: Any) -> Any:
 
     try:
         return pd.DataFrame(source)
+    except UnicodeEncodeError:  # of which `cells` says where it is
+        return pd.DataFrame(source, dtype=object)
     except (ValueError, TypeError) as error:
         raise DataError(f"the columns do not make a table: {str(error).splitlines()[0]}") from None
+
+
+def _unmasked(X: np.ma.MaskedArray) -> Any:
+    """NaN where numbers are masked, None where others are."""
+    if X.dtype.names:
+        return _frame_of({name: _unmasked(X[name]) for name in X.dtype.names})
+    if X.dtype.kind in "biuf":
+        return np.where(np.ma.getmaskarray(X), np.nan, X.data.astype(np.float64))
+    made = X.data.astype(object)
+    made[np.ma.getmaskarray(X)] = None
+    return made
 
 
 def _array_of(rows: list[Any]) -> np.ndarray:
@@ -150,9 +163,9 @@ def block(X: Any, at: Sequence[int]) -> np.ndarray | None:
     if isinstance(X, np.ndarray):
         view = X if list(at) == list(range(X.shape[1])) else None
     elif container(X) == "pandas" and at and list(at) == list(range(at[0], at[0] + len(at))):
-        part = X.iloc[:, at[0] : at[0] + len(at)]
-        types = {t if isinstance(t, np.dtype) else None for t in part.dtypes}
-        view = part.to_numpy() if len(types) == 1 and None not in types else None
+        part, first = X.iloc[:, at[0] : at[0] + len(at)], X.iloc[:, at[0]].dtype
+        alike = isinstance(first, np.dtype) and all(t == first for t in part.dtypes)
+        view = part.to_numpy() if alike else None
     else:
         view = None
     plain = view is not None and view.dtype.isnative and view.dtype.kind in "iuf" and view.dtype.itemsize <= 8

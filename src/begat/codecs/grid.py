@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from begat.errors import DataError
@@ -13,6 +15,8 @@ SHOWN = 16
 """Different values that must keep a step before it is believed."""
 FINEST = 9
 """Decimals beyond this are taken as noise of a continuous number."""
+LARGEST = 1e300
+"""A bound above this is none: numbers of float64 need no clipping."""
 SLACK = 1e-9
 """How far, in spacings, rounding may carry a value from its point, besides four units in its last place."""
 
@@ -35,8 +39,11 @@ def to_grid(values: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     return k, gap <= 4 * eps * np.abs(values * scale) + (SLACK if eps < 1e-10 else 1e-4)
 
 
-def from_grid(k: np.ndarray, grid: Grid, dtype: str = "float64") -> np.ndarray:
-    """The numbers of whole numbers k (n,): integers where there are no decimals and the dtype is one of integers."""
+def from_grid(k: np.ndarray, grid: Grid, dtype: str = "float64", most: float = math.inf) -> np.ndarray:
+    """The numbers of whole numbers k (n,); beyond what the dtype, or `most` in size, holds, the last points within.
+
+    Integers where there are no decimals and the dtype is one of integers.
+    """
     name = np.dtype(dtype)
     if name.kind in "iu" and not grid.decimals:
         ends = np.iinfo(name)
@@ -46,7 +53,22 @@ def from_grid(k: np.ndarray, grid: Grid, dtype: str = "float64") -> np.ndarray:
         if abs(grid.offset) < 2**62:
             return (whole * grid.multiple + grid.offset).astype(name)
         return (whole.astype(object) * grid.multiple + grid.offset).astype(name)
-    return ((k * grid.multiple + grid.offset) / 10.0**grid.decimals).astype(name)
+    scale = 10.0**grid.decimals
+    if most < LARGEST:
+        k = np.clip(
+            k, np.ceil((-most * scale - grid.offset) / grid.multiple), (most * scale - grid.offset) // grid.multiple
+        )
+    return from_line((k * grid.multiple + grid.offset) / scale, dtype, most)
+
+
+def from_line(values: np.ndarray, dtype: str, most: float = math.inf) -> np.ndarray:
+    """Numbers (n,) in a dtype; beyond what it, or `most` in size, holds, the last ones within."""
+    name = np.dtype(dtype)
+    if name.kind in "iu":
+        ends = np.iinfo(name)
+        low, high = float(ends.min), np.nextafter(float(ends.max) + 1, 0)
+        return np.clip(np.rint(values), low, high).astype(name)
+    return (np.clip(values, -most, most) if most < LARGEST else values).astype(name, copy=False)
 
 
 def _beyond(values: np.ndarray, grid: Grid) -> bool:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from begat.codecs.cells import Cells, cells
-from begat.codecs.dates import UNITS, grain, to_ticks
+from begat.codecs.dates import UNITS, grain, settled, to_ticks
 from begat.codecs.facts import level_order
-from begat.codecs.grid import decimals_of, to_grid
+from begat.codecs.grid import EXACT, decimals_of, to_grid
 from begat.codecs.typed import convert, is_text, unreadable, word_at
 from begat.errors import DataError
 from begat.schema import Column, Grid, Scalar
@@ -191,11 +191,12 @@ class Dates(Growth):
         made = super().done()
         if not self.ends:
             return made
-        low, high = to_ticks(np.array(self.ends), self.tick, self.zone).tolist()
+        tick, offset = settled(self.tick, np.array(self.ends), self.zone)
+        low, high = to_ticks(np.array(self.ends), tick, self.zone).tolist()
         made = replace(made, seen=(float(low), float(high)))
-        if self.tick == made.tick:
+        if tick == made.tick and max(abs(made.encoded(end)) for end in (low, high)) < EXACT:
             return made
-        return replace(made, tick=self.tick, grid=Grid(), why=f"{made.why}; some rows to the {self.tick}")
+        return replace(made, tick=tick, grid=Grid(offset=offset), why=f"{made.why}; some rows to the {tick}")
 
 
 def finer(grid: Grid, values: np.ndarray) -> Grid | None:

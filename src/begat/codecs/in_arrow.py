@@ -31,7 +31,9 @@ def from_arrow(column: pa.Array | pa.ChunkedArray, name: object, dtype: str | No
     if t.is_dictionary(kind):
         return _categories(column, said, name)
     if t.is_string(kind) or t.is_large_string(kind) or t.is_string_view(kind):
-        return text_cells(column.cast(pa.large_string()) if t.is_string_view(kind) else column, said)
+        if t.is_string_view(kind):  # which pandas itself hardly knows
+            column, said = column.cast(pa.large_string()), f"large_string{ENDING}"
+        return text_cells(column, said)
     gone = column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
     if t.is_boolean(kind) or t.is_integer(kind):
         blank = pa.scalar(False if t.is_boolean(kind) else 0, kind)

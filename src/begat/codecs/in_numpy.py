@@ -30,6 +30,8 @@ def from_numpy(values: np.ndarray, dtype: str, name: object) -> Cells:
         return from_objects(values, dtype, name)
     if kind == "M":
         unit, step = np.datetime_data(values.dtype)
+        if unit in ("ps", "fs", "as", "generic"):
+            raise DataError(f"column {name!r} holds dates in no known unit ({dtype}); convert them to nanoseconds")
         plain = "D" if unit in "YMW" else unit
         return Cells(dtype, values if (unit, step) == (plain, 1) else values.astype(f"datetime64[{plain}]"))
     if values.dtype.itemsize > 8:
@@ -142,7 +144,7 @@ def narrowed(c: Cells) -> np.ndarray:
     """The values in the width that the dtype names, where it names a numpy one."""
     try:
         named = np.dtype(c.dtype.lower() if c.family == "numbers" else c.dtype)
-    except TypeError:
+    except (TypeError, ValueError):
         return c.values
     return c.values if named.kind not in "iufbM" else c.values.astype(named, copy=False)
 

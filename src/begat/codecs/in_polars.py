@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -59,7 +60,7 @@ def to_polars(c: Cells, name: str) -> Any:
         if not textual:
             same = len({type(v) for v in c.levels}) < 2
             return pl.Series(name, c.objects().tolist(), dtype=None if same else pl.Object)
-        made = pl.Series(name, c.objects().tolist(), dtype=pl.String)
+        made = pl.Series(name, replace(c, dtype="String").objects().tolist(), dtype=pl.String)
         if said == "Enum" or c.ordered:
             return made.cast(pl.Enum([str(v) for v in c.levels]))
         return made.cast(pl.Categorical) if c.categorical else made.cast(pl.Null) if said == "Null" else made
@@ -69,7 +70,10 @@ def to_polars(c: Cells, name: str) -> Any:
         unit = np.datetime_data(c.values.dtype)[0]
         unit = unit if unit in ("ms", "us", "ns") else "us"
         made = pl.Series(name, c.values.astype(f"datetime64[{unit}]"))
-        made = made.dt.replace_time_zone("UTC").dt.convert_time_zone(c.zone) if c.zone else made
+        if c.zone:
+            made = made.dt.replace_time_zone("UTC")
+            with suppress(pl.exceptions.ComputeError):  # polars knows no zone such as +05:30
+                made = made.dt.convert_time_zone(c.zone)
         return made.cast(pl.Date) if day else made
     if said.startswith("Decimal"):
         precision, scale = (int(v) for v in said[8:-1].split(","))

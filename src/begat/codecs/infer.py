@@ -10,17 +10,16 @@ import numpy as np
 
 from begat.codecs import frame
 from begat.codecs.cells import Cells, cells
-from begat.codecs.dates import PER_DAY, grain, read_dates, to_ticks
+from begat.codecs.date_text import read_dates
+from begat.codecs.dates import grain, settled, to_ticks
 from begat.codecs.describe import described
 from begat.codecs.facts import Ends, Facts
-from begat.codecs.grid import EXACT
 from begat.codecs.rules import decide
 from begat.codecs.spelling import number_format
 from begat.errors import DataError, SchemaError, did_you_mean
 from begat.schema import CODED, KINDS, Column, Grid, Schema, TextFormat
 
 FLOATS = "an array of floats"
-WEEK = 7
 DENSE = 1000
 ROWS_AT_ONCE = 512
 
@@ -160,7 +159,7 @@ def _filled(kind: str, facts: Facts, array: bool) -> Column:
 def _off(kind: str, facts: Facts) -> str:
     assert facts.numbers is not None
     if facts.integral:
-        return "its whole numbers are more than 2^53 apart"
+        return "its whole numbers are more than 2^53 apart; make it continuous, a category or an identifier"
     off = facts.numbers[facts.numbers != np.rint(facts.numbers)]
     if kind in ("count", "integer") and len(off):
         return f"{off[0]} is no whole number"
@@ -195,7 +194,7 @@ def _pattern(facts: Facts) -> str | None:
 
 
 def _dated(made: Column, facts: Facts) -> Column:
-    """Ticks: the coarsest that is exact; microseconds where nanoseconds would need more than 2**53 of them."""
+    """Ticks: the coarsest that is exact, if fewer than 2**53 of them suffice."""
     found, zone = facts.cells.values, facts.cells.zone
     if facts.cells.family == "words":
         form = facts.date
@@ -207,17 +206,9 @@ def _dated(made: Column, facts: Facts) -> Column:
         raise SchemaError(f"column {made.name!r} cannot be datetime: it holds {facts.cells.family}, not dates")
     elif facts.absent is not None:
         found = found[~facts.absent]
-    tick = grain(found, zone)
     ends = np.array([found.min(), found.max()])
-    low, high = (int(v) for v in to_ticks(ends, tick, zone))
-    offset = 0
-    if max(abs(low), abs(high)) >= EXACT:
-        if high - low < EXACT:  # whole weeks, so that weekdays and times of day stay where they are
-            week = WEEK * PER_DAY[tick]
-            offset = low // week * week
-        else:
-            tick = "microsecond"
-            low, high = (int(v) for v in to_ticks(ends, tick, zone))
+    tick, offset = settled(grain(found, zone), ends, zone)
+    low, high = to_ticks(ends, tick, zone).tolist()
     return replace(made, tick=tick, grid=Grid(offset=offset), seen=(float(low), float(high)))
 
 

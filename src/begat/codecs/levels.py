@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from begat.codecs.cells import INTEGERS, Cells, declares, words
-from begat.codecs.grid import EXACT
+from begat.codecs.grid import EXACT, above
 from begat.codecs.spelling import missing_in
 from begat.errors import DataError, did_you_mean
 from begat.schema import Column, Scalar
@@ -68,7 +68,8 @@ def encode_levels(column: Column, found: Cells, missing: Missing, unseen: Unseen
         value = found.take(slice(row, row + 1)).objects()[0]
         raise DataError(
             f"column {column.name!r}, row {row}: the level {value!r} is not declared{did_you_mean(value, levels)}; "
-            "fit with unseen='unknown' to integrate such cells out, or declare the level"
+            "fit with unseen='unknown' to integrate such cells out, or declare the level (of a saved model: --unseen "
+            "unknown, or set_params)"
         )
     gone = codes < 0
     if column.missing and missing == "outcome":
@@ -128,13 +129,13 @@ def _by_table(pairs: list[tuple[int | float, int]], values: np.ndarray) -> np.nd
         and int(values.max()) <= high
         and pairs == [(low + i, i) for i in range(high - low + 1)]
     ):
-        return (values - low if low else values).astype(np.int32)
+        return above(values, low).astype(np.int32)
     table = np.full(high - low + 1, UNDECLARED, dtype=np.int32)
     for v, code in pairs:
         if v == int(v):
             table[int(v) - low] = code
     if int(values.min()) >= low and int(values.max()) <= high:
-        return table[values.astype(np.int64, copy=False) - low if low else values]
+        return table[above(values, low)]
     inside = (values >= low) & (values <= high)
     codes = np.full(len(values), UNDECLARED, dtype=np.int32)
     if inside.any():
@@ -154,8 +155,20 @@ def number_dtype(column: Column) -> str:
     inner = re.search(r"(u?int|float)(8|16|32|64)", column.dtype.lower())
     if inner:
         return inner[0]
-    whole = column.grid is not None and column.grid.decimals == 0 and column.dtype in ("object", INTEGERS)
-    return "float32" if column.dtype.startswith("float[") else "int64" if whole and column.text is None else "float64"
+    if column.dtype.startswith("float["):
+        return "float32"
+    if column.dtype == INTEGERS:
+        return "float64" if column.kind == "continuous" else "int64"
+    whole = column.grid is not None and column.grid.decimals == 0 and column.dtype == "object"
+    return "int64" if whole and column.text is None else "float64"
+
+
+def largest(dtype: str, numbers: str) -> float:
+    """The largest number that a column's dtype holds, its numbers of this numpy dtype; the smallest is its negative."""
+    if found := re.match(r"[Dd]ecimal\d*[\[(](\d+), (-?\d+)[\])]", dtype):
+        return (10.0 ** int(found[1]) - 1) / 10.0 ** int(found[2])
+    kind = np.dtype("float16" if dtype.lower().startswith("half") else numbers)
+    return float(np.finfo(kind).max) if kind.kind == "f" else math.inf
 
 
 def decode_levels(column: Column, codes: np.ndarray) -> Cells:
@@ -172,7 +185,7 @@ def decode_levels(column: Column, codes: np.ndarray) -> Cells:
     if levels and all(isinstance(v, bool) for v in levels):
         return Cells(dtype, np.array([*levels, False])[flat], mask=gone)
     if re.search("int", dtype.lower()):
-        return Cells(dtype, np.array([*levels, 0], dtype=np.int64)[flat], mask=gone)
+        return Cells(dtype, np.array([*levels, 0], dtype=number_dtype(column))[flat], mask=gone)
     if not levels and re.search("date|time", dtype, re.IGNORECASE):
         return Cells(dtype, np.full(len(codes), np.datetime64("NaT", "us")))
     table = np.array([*levels, np.nan], dtype=number_dtype(column))

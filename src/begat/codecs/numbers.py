@@ -162,5 +162,5 @@ def levels_of(numbers: np.ndarray, low: float, high: float) -> tuple[int | float
     """Every distinct number, ascending."""
     if numbers.dtype.kind in "iu" and int(high) - int(low) < 4 * len(numbers) + 1000:
         lowest = int(low) if not 0 <= low < 1000 else 0  # a small one is not worth a copy
-        return tuple((np.flatnonzero(np.bincount(above(numbers, lowest))) + lowest).tolist())
+        return tuple(lowest + step for step in np.flatnonzero(np.bincount(above(numbers, lowest))).tolist())
     return tuple(np.unique(numbers).tolist())

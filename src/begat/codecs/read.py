@@ -16,13 +16,7 @@ from begat.codecs.describe import surprising
 from begat.codecs.infer import infer
 from begat.codecs.records import read_excel, read_json, read_jsonl
 from begat.codecs.request import Request
-from begat.codecs.stream import (
-    Opener,
-    extension,
-    locate,
-    opener,
-    standard_input,
-)
+from begat.codecs.stream import Opener, extension, locate, opener, standard_input
 from begat.codecs.typed import natural, typed
 from begat.errors import DataError, FileError, SchemaError, did_you_mean
 from begat.schema import Schema
@@ -178,13 +172,14 @@ def _feather(path: Path, asked: Request) -> pd.DataFrame:
     import pyarrow as pa
     from pyarrow import feather, ipc
 
+    unreadable = (pa.ArrowException, OSError, ValueError, TypeError)  # the last from types that pandas wrote
     try:
         table = feather.read_table(path, memory_map=False, use_threads=False)
-    except (pa.ArrowException, OSError, ValueError):
+    except unreadable:
         try:
             with pa.OSFile(str(path)) as stream:
                 table = ipc.open_stream(stream).read_all()
-        except (pa.ArrowException, OSError, ValueError) as error:
+        except unreadable as error:
             raise FileError(f"{path} is not a readable Feather or Arrow file: {str(error).splitlines()[0]}") from None
     try:
         table.validate(full=True)

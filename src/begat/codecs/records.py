@@ -18,6 +18,7 @@ from begat.codecs.delimited import clean_names
 from begat.codecs.request import Request
 from begat.codecs.stream import check_expansion, opener
 from begat.errors import DataError, FileError, MissingDependency, did_you_mean
+from begat.schema import HALF, half_of_a_pair
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +51,10 @@ def _column(name: str, values: Sequence[Any], label: str) -> pd.Series:
     kinds = {type(v) for v in values if v is not None}
     if any(issubclass(k, AS_TEXT) for k in kinds):
         values, kinds = [str(v) if isinstance(v, AS_TEXT) else v for v in values], kinds - set(AS_TEXT) | {str}
+    if half_of_a_pair([name, *values]) is not None:
+        row = next((i for i, v in enumerate(values) if half_of_a_pair([v]) is not None), None)
+        where = "its name" if row is None else f"row {row + 1}"
+        raise DataError(f"{label}: column {name!r}, {where} {HALF}")
     for kind in kinds:
         if not issubclass(kind, (*SCALARS, np.generic)):
             row = next(i for i, v in enumerate(values) if type(v) is kind)

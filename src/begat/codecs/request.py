@@ -25,4 +25,7 @@ class Request:
         for name in self.drop:
             if name not in names:
                 raise DataError(f"the column to drop {name!r} is not in {label}{did_you_mean(name, names)}")
-        return [n for n in names if n not in self.drop]
+        left = [n for n in names if n not in self.drop]
+        if names and not left:
+            raise DataError(f"every column of {label} is to be dropped; leave one at least")
+        return left

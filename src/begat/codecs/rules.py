@@ -25,7 +25,7 @@ class Rule(NamedTuple):
 TABLE: tuple[Rule, ...] = (
     Rule("category", "no cell has a value",
          lambda f: f.rows == 0,
-         lambda f: "every cell is missing"),
+         lambda f: "every cell is missing; there is no value to learn from"),
     Rule("boolean", "the cells are True and False",
          lambda f: f.cells.family == "booleans",
          lambda f: "True and False"),

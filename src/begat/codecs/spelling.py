@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from begat.codecs.cells import Cells, cells
-from begat.codecs.dates import is_date, read_dates, spell_dates
+from begat.codecs.date_text import is_date, read_dates, spell_dates
 from begat.schema import Column, TextFormat
 
 if TYPE_CHECKING:

@@ -27,6 +27,8 @@ DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedErro
 
 def locate(path: str | PathLike[str]) -> Path:
     """The existing file or folder of this name; FileError (with a sibling's name, if one is close) otherwise."""
+    if not isinstance(path, str | PathLike) or not str(path):
+        raise FileError(f"{path!r} is no path; give text or a pathlib.Path")
     found = Path(path).expanduser()
     try:
         exists = found.exists()

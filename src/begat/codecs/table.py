@@ -14,9 +14,10 @@ from torch import Generator, Tensor
 from begat.codecs import frame, identifier
 from begat.codecs.cells import INTEGERS, Cells, Container, declares
 from begat.codecs.column import decode_column, encode_column
+from begat.codecs.grid import EXACT
 from begat.codecs.levels import Encoding, Missing, Unseen, number_dtype, textual
 from begat.core import Batch, Field, Spec, all_finite
-from begat.errors import DataError, SchemaError, did_you_mean
+from begat.errors import DataError, SchemaError, did_you_mean, visible
 from begat.schema import Column, Schema
 
 
@@ -218,7 +219,7 @@ NAMED = 3
 def _warn(strange: Sequence[tuple[str | int, Any, int]]) -> None:
     """One warning for all undeclared levels of a table: (column, level, cells)."""
     cells = sum(n for _, _, n in strange)
-    named = ", ".join(f"{column}: {level!r}" for column, level, _ in strange[:NAMED])
+    named = ", ".join(f"{visible(column)}: {level!r}" for column, level, _ in strange[:NAMED])
     held = "1 cell holds a level" if cells == 1 else f"{cells:,} cells hold levels"
     warnings.warn(
         f"{held} that the schema does not declare ({named}{', ...' if len(strange) > NAMED else ''}); "
@@ -232,11 +233,12 @@ def _consecutive(columns: Sequence[Column]) -> np.ndarray | None:
     """The first level of each column, if all columns are coded and their levels consecutive whole numbers; or None."""
     first = []
     for column in columns:
-        levels = [v for v in column.levels or () if type(v) is int] if column.coded else []
-        if not levels or column.levels != tuple(range(levels[0], levels[-1] + 1)):
+        levels = column.levels or () if column.coded else ()
+        whole = [v for v in levels if type(v) is int]
+        if not whole or len(whole) < len(levels) or any(v != whole[0] + i for i, v in enumerate(whole)):
             return None
-        first.append(levels[0])
-    return np.array(first) if first else None
+        first.append(whole[0])
+    return np.array(first) if first and max(map(abs, first)) < EXACT else None
 
 
 def shared(view: np.ndarray) -> Tensor:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from begat.codecs.delimited import mark
+from begat.codecs.in_pandas import scalar_levels
 from begat.codecs.spelling import spell
 from begat.codecs.stream import extension, place
 from begat.errors import DataError, FileError, MissingDependency, did_you_mean
@@ -189,12 +190,32 @@ def _jsonl(frame: pd.DataFrame, stream: BinaryIO, schema: Schema | None) -> None
 
 
 def _arrow_table(frame: pd.DataFrame) -> Any:
+    import pandas as pd
     import pyarrow as pa
 
-    try:
-        return pa.Table.from_pandas(frame.rename(columns=str), preserve_index=False)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise DataError(f"a column mixes kinds of values, which the format cannot hold ({error}); write .csv") from None
+    plain = {str(name): _storable(series) for name, series in frame.items()}
+    for name, values in plain.items():
+        try:
+            pa.array(values, from_pandas=True)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            raise DataError(f"column {name!r} mixes kinds of values, which only .csv, .json and .jsonl hold") from None
+    return pa.Table.from_pandas(pd.DataFrame(plain), preserve_index=False)
+
+
+def _storable(series: pd.Series) -> pd.Series:
+    """A column as Arrow takes it: not sparse, in the machine's order of bytes, its categories no intervals."""
+    import pandas as pd
+
+    dtype = series.dtype
+    if isinstance(dtype, pd.SparseDtype):
+        return pd.Series(np.asarray(series))
+    if isinstance(dtype, pd.CategoricalDtype) and not scalar_levels(dtype.categories)[1]:
+        return series.cat.rename_categories([str(v) for v in dtype.categories])
+    if isinstance(dtype, np.dtype) and not dtype.isnative:
+        return series.astype(dtype.newbyteorder("="))
+    if isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize > 8:
+        return series.astype("float64")
+    return series
 
 
 def _parquet(frame: pd.DataFrame, stream: BinaryIO, schema: Schema | None) -> None:
@@ -235,7 +256,7 @@ def _cells(series: pd.Series, column: Column | None) -> list[Any]:
 
     if pd.api.types.is_datetime64_dtype(series.dtype):
         return [None if pd.isna(v) else v.to_pydatetime() for v in series]
-    return _plain(series, column)
+    return _plain(_storable(series), column)
 
 
 WRITERS: dict[str, Writer] = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from begat.compare.figures import Figure
 from begat.compare.row import Row
+from begat.errors import visible
 from begat.metrics.likelihood import gain
 from begat.metrics.score import Score, decimals
 
@@ -41,9 +42,10 @@ def present(report: Report) -> Shown:
     groups = [
         {"model": 0, "own": 0, "synthetic": 0, "floor": 1, "ceiling": 1, "twin": 2}[r.entry.role] for r in report.rows
     ]
-    rows = [(r.name, *(_cell(r, f) for f in figures), _seconds(r)) for r in report.rows]
+    rows = [(visible(r.name), *(_cell(r, f) for f in figures), _seconds(r)) for r in report.rows]
     breaks = tuple(i for i in range(1, len(groups)) if groups[i] != groups[i - 1])
-    return Shown(tuple(titles), tuple(rows), breaks, tuple(_notes(report, figures)), report.verdict)
+    notes = tuple(map(visible, _notes(report, figures)))
+    return Shown(tuple(titles), tuple(rows), breaks, notes, visible(report.verdict))
 
 
 def text(report: Report) -> str:
@@ -144,7 +146,7 @@ def _likelihood(report: Report) -> str:
         judged = any(r.scores[k].value is not None for r in rivals for k in ("gain", "detection") if k in r.scores)
         if rivals and not judged:
             return "No model could be judged; the notes say why."
-        return "No model is better than independent columns on these rows." if rivals else ""
+        return "No model makes held-out rows more probable than independent columns do." if rivals else ""
     best = next(r for r in rivals if r.name == report.best)
     score = best.scores.get("gain")
     if score is None or score.value is None:

@@ -71,6 +71,9 @@ def _array(y: Any) -> Any:
         values = np.asarray(y)
     except ValueError:
         raise DataError("y has rows of different lengths; bad input shape, expected one value for each row") from None
+    if np.ma.is_masked(y):
+        row = int(np.flatnonzero(np.ma.getmaskarray(y))[0])
+        raise DataError(f"y is masked in row {row}; drop the rows without a target")
     if values.ndim == 2 and values.shape[1] == 1:
         import warnings
 
@@ -85,7 +88,8 @@ def _array(y: Any) -> Any:
         raise DataError("Complex data not supported: y has complex numbers; give their parts as columns")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise DataError(f"y contains NaN or infinity (Input y contains NaN, first in row {row}); drop these rows")
+        what = "NaN" if np.isnan(values[row]) else "infinity"
+        raise DataError(f"Input y contains {what}, first in row {row}; drop these rows")
     return values
 
 

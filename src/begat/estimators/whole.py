@@ -14,9 +14,9 @@ from begat.errors import FileError
 
 def followed(path: str | PathLike[str]) -> Path:
     """Where a path leads: ~ is the person's folder, links are followed, so that writing replaces what they point to."""
+    if not isinstance(path, str | PathLike) or not str(path) or "\0" in str(path):
+        raise FileError(f"{path!r} is no path; give text or a pathlib.Path")
     path = os.fspath(path)
-    if not path or "\0" in path:
-        raise FileError(f"{path!r} is no path")
     return Path(os.path.realpath(os.path.expanduser(path)))
 
 

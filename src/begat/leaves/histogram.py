@@ -38,6 +38,10 @@ POINTS = 600
 """Bins of a column on a grid: up to that many points have a bin each."""
 BINS = 128
 """Bins of a continuous column at most."""
+PULLS = 4.0 ** torch.arange(7, dtype=torch.float64)
+"""Multiples of alpha pseudo-rows a bin by which states may be shrunk to the column."""
+GROUPS = 32
+"""Groups of bins that show by how much."""
 WIDE = 0.125
 """Pseudo-counts, in alphas, of a bin that was made to hold rows."""
 OUTER = 0.05
@@ -55,8 +59,10 @@ class Histogram(Bounded, ByTails, Leaf):
 
     Smoothing. q_b = (N_b + a_b) / sum_b (N_b + a_b) from the rows of all states, a_b = alpha for the tails and for
     single points of a grid and alpha / 8 for bins that were made around rows; then each state is shrunk to it:
-    P(b | k) = (N_kb + c q_b) / (N_k + c) with c = alpha B pseudo-rows: alpha for each of the column's B bins, spread as
-    the column. A state without rows is q.
+    P(b | k) = (N_kb + c q_b) / (N_k + c) with c pseudo-rows, spread as the column: alpha for each of the column's B
+    bins or 4, 16, ..., 4096 times as many, whichever predicts each row best from all others (the maximum of the
+    leave-one-out likelihood, over GROUPS groups of bins). So a column that says nothing of the state is nearly q under
+    each. A state without rows is q.
 
     Tails. What lies beyond the outer edges is a bin like the others (it has at least its pseudo-count), within which
     the law of the distance t >= 0 from the edge is Pareto's of the second kind (maths.lomax), cut at the distance L of
@@ -143,7 +149,7 @@ class Histogram(Bounded, ByTails, Leaf):
         pseudo = max(self.alpha, 1e-10) * torch.where(single, 1.0, WIDE)[:, :, None]
         pooled = (counts.sum(2, keepdim=True) + pseudo) * exists
         pooled = pooled / pooled.sum(1, keepdim=True)
-        pull = max(self.alpha, 1e-10) * used[:, None, None].double()
+        pull = _pull(counts, pseudo * exists, max(self.alpha, 1e-10) * used.double())[:, None, None]
         smooth = (counts + pull * pooled) * exists
         self.cells.log_p = (smooth / smooth.sum(1, keepdim=True)).log().reshape(-1, self.states)
 
@@ -255,3 +261,27 @@ class Histogram(Bounded, ByTails, Leaf):
         centre.scatter_(1, used[:, None] + 1, torch.where(room[1] > 0, high + beyond[1], 0.0)[:, None])
         p = self.cells.log_p.reshape(self.columns, self.bins + 2, self.states).exp()
         return (p * centre[:, :, None]).sum(1)
+
+
+def _pull(counts: Float[Tensor, "d b k"], pseudo: Float[Tensor, "d b 1"], least: PerColumn) -> PerColumn:
+    """The pseudo-rows c, PULLS times `least`, of the largest leave-one-out log-likelihood of the counts -> (D,).
+
+    sum_gk N_kg log((N_kg - 1 + c q'_g) / (N_k - 1 + c)) with q' the column's shares without the row itself, over GROUPS
+    of neighbouring bins of about equal weight: where bins hold a row or two, a trend shows in groups of them only.
+    """
+    if counts.shape[2] == 1:
+        return least
+    rows = counts.sum(2, keepdim=True)
+    below = (rows.cumsum(1) - rows) / rows.sum(1, keepdim=True).clamp(min=1e-300)
+    group = (below * GROUPS).long().clamp(max=GROUPS - 1)
+    counts, rows, pseudo = (
+        t.new_zeros(len(t), GROUPS, t.shape[2]).scatter_add_(1, group.expand_as(t), t) for t in (counts, rows, pseudo)
+    )
+    others, left = (counts - 1).clamp(min=0.0), (counts.sum(1, keepdim=True) - 1).clamp(min=0.0)
+    column = (rows - 1).clamp(min=0.0) + pseudo
+    column = column / column.sum(1, keepdim=True).clamp(min=1e-300)
+    scores = []
+    for multiple in PULLS:
+        c = (multiple * least)[:, None, None]
+        scores.append((counts * ((others + c * column).clamp(min=1e-300) / (left + c)).log()).sum((1, 2)))
+    return least * PULLS[torch.stack(scores).argmax(0)]

@@ -28,8 +28,9 @@ HALF = "holds half of a surrogate pair, which is no character; write U+FFFD in i
 def half_of_a_pair(words: Iterable[object]) -> str | None:
     """The first text among these with half of a surrogate pair, such as "\\ud800"; None if all can be written."""
     text = [w for w in words if isinstance(w, str)]
+    whole = "".join(text)
     try:
-        "".join(text).encode()
+        whole.isascii() or whole.encode()
     except UnicodeEncodeError:
         return next(w for w in text if any("\ud800" <= c <= "\udfff" for c in w))
     return None
