@@ -17,11 +17,10 @@ from hypothesis import given, settings
 from begat.codecs import frame
 from begat.codecs.column import decode_column, encode_column
 from begat.codecs.date_text import DATES, read_dates, spell_dates
-from begat.codecs.identifier import make, numbers
 from begat.codecs.infer import infer
 from begat.codecs.spelling import parse, spell
 from begat.codecs.table import TableCodec
-from begat.errors import DataError, SchemaError
+from begat.errors import DataError
 from begat.schema import Column, Grid, Schema, TextFormat
 
 PANDAS, POLARS, ARRAYS = pandas_table(), polars_table(), arrays()
