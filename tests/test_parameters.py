@@ -213,6 +213,28 @@ def test_a_column_without_a_value_is_named_where_it_was_to_be_filled(name, targe
     assert np.isfinite(model.log_prob(frame.drop(index=3))).all() and model.sample(5)["gone"].isna().all()
 
 
+def test_where_no_column_is_scored_no_cell_surprises():
+    frame = pd.DataFrame({"t": [f"this note {i} tells of one thing and of another and a third" for i in range(60)]})
+    model = NaiveBayes().fit(frame, Y[:60])
+    assert not model.border_.model.slots
+    assert model.surprise(frame).isna().all(axis=None)
+
+
+@pytest.mark.parametrize("large", [1.7e308, -1.7e308])
+def test_numbers_at_the_end_of_float64_are_refused_or_saved_and_loaded(large, tmp_path):
+    import begat
+
+    for x in ([large], [large, 1.0, 2.0], [large, -large, 0.5], np.r_[np.full(30, large), np.arange(30) / 7]):
+        for leaves in ("auto", "histogram", "gaussian"):
+            try:
+                model = NaiveBayes(leaves=leaves).fit(pd.DataFrame({"x": x}))
+            except BegatError as error:
+                assert "\n" not in str(error)
+                continue
+            model.save(tmp_path / "m.safetensors")
+            begat.load(tmp_path / "m.safetensors").sample(3, random_state=0)
+
+
 def test_more_draws_than_memory_are_refused():
     model = NaiveBayes().fit(X, Y)
     assert "draws" in line(lambda: model.impute(X, draws=10**12))

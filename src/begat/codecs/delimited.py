@@ -27,6 +27,8 @@ BLOCK = 4 * 2**20
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 UNUSUAL = (" ", ":", "^", "~")
 """Separators that are recognised and named, but not used unasked."""
+CONTROLS = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+"""Characters that text hardly has: no blanks, ends of lines or pages, and no escape, with which logs begin colours."""
 NAMED = re.compile(r'"?sep=([^\r\n"])"?(?:\r\n|\r|\n)', re.IGNORECASE)
 """The first line by which Excel is told the separator."""
 SAMPLED_RECORDS = 200
@@ -67,8 +69,7 @@ def sniff(open_: Opener, label: str, *, encoding: str | None = None, separator: 
             raise FileError(f"{label} is {what}, not delimited text{f'; name it {suffix}' if suffix else ''}")
     encoding, said = encoding_of(open_, head, label, encoding)
     text = codecs.getincrementaldecoder(encoding)("replace").decode(head, final=len(head) < HEAD)
-    controls = sum(1 for c in text if c < " " and c not in "\t\n\r\f\v\x1b") + text.count("\x7f")
-    if "\x00" in text or controls > len(text) / 100:
+    if "\x00" in text or len(CONTROLS.findall(text)) > len(text) / 100:
         raise FileError(f"{label} is binary, not delimited text")
     if text.lstrip()[:9].lower().startswith(("<!doctype", "<html")):
         raise FileError(f"{label} is a web page, not delimited text; download the table itself")

@@ -64,7 +64,13 @@ def from_objects(values: np.ndarray, dtype: str, name: object) -> Cells:
         try:
             return Cells(INTEGERS, filled(0).astype(np.int64), mask=mask)
         except OverflowError:
-            return words(np.array([None if v is None else str(int(v)) for v in filled(None)], dtype=object), INTEGERS)
+            try:
+                text = [None if v is None else str(int(v)) for v in filled(None)]
+            except ValueError:
+                raise DataError(
+                    f"column {name!r} holds whole numbers of thousands of digits; give them as text"
+                ) from None
+            return words(np.array(text, dtype=object), INTEGERS)
     if numeric(decimal.Decimal):
         whole = all(issubclass(t, (decimal.Decimal, int)) for t in types)
         try:

@@ -32,6 +32,8 @@ _NUMBER = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 """One number in any spelling."""
+FEW = 100
+"""Words up to which all are tried at once."""
 LONGEST = 15
 """Digits of a whole number from text; longer ones do not fit a float64 and are left as the codes that they are."""
 
@@ -109,7 +111,7 @@ def number_format(words: Sequence[str], zeros: bool = False) -> TextFormat | Non
     prefix, suffix = first[1] or "", first[2] or ""
     for decimal, thousands in MARKS:
         form = TextFormat(decimal, thousands, prefix, suffix)
-        if all(np.isfinite(_numbers(some, form, strict=True)).all() for some in (tried, words)):
+        if all(np.isfinite(_numbers(w, form, strict=True)).all() for w in ([tried] * (len(words) > FEW) + [words])):
             return _details(words, form, zeros)
     return None
 
@@ -119,14 +121,16 @@ def _details(words: Sequence[str], form: TextFormat, zeros: bool) -> TextFormat 
     import pyarrow.compute as pc
 
     text = _digits(words, form)
-    bare = pc.replace_substring_regex(text, "[eE].*", "")
-    length, mark = (np.asarray(f) for f in (pc.utf8_length(bare), pc.find_substring(bare, form.decimal)))
+    bare = text.to_pylist() if form.prefix or form.suffix else words  # without the E of EUR
+    powers = any("e" in w or "E" in w for w in bare)
+    text = pc.replace_substring_regex(text, "[eE].*", "") if powers else text
+    length, mark = pc.utf8_length(text).to_numpy(), pc.find_substring(text, form.decimal).to_numpy()
     whole, rest = np.where(mark < 0, length, mark), np.where(mark < 0, 0, length - mark - 1)
-    padded = np.asarray(pc.starts_with(bare, "0")) & (whole > 1)
-    if (padded.any() and not zeros) or whole.max() > LONGEST:
+    padded = bool((pc.starts_with(text, "0").to_numpy(zero_copy_only=False) & (whole > 1)).any())
+    if (padded and not zeros) or whole.max() > LONGEST:
         return None
-    width = int(whole[0]) if padded.any() and (whole == whole[0]).all() else 0
-    fixed = int(rest[0]) if (rest == rest[0]).all() and bare.equals(text) else 0
+    width = int(whole[0]) if padded and (whole == whole[0]).all() else 0
+    fixed = int(rest[0]) if (rest == rest[0]).all() and not powers else 0
     return TextFormat(form.decimal, form.thousands, form.prefix, form.suffix, width=width, decimals=fixed or -1)
 
 

@@ -21,6 +21,7 @@ from begat.estimators.linear import Linear, linear
 from begat.estimators.store import Slot
 from begat.families.naive_bayes import NaiveBayes as Model
 from begat.fitting.counted import accumulate, by_rows
+from begat.leaves.histogram import Histogram
 from begat.leaves.part import Part
 from begat.leaves.special import Special
 from begat.random import Seed
@@ -190,8 +191,9 @@ class NaiveBayes(Generative):
         model.maximise(stats)
         for part in model.parts:
             leaf = part.leaf.remainder if isinstance(part.leaf, Special) else part.leaf
-            for name, variance in zip(self._names(part), getattr(leaf, "variance", ()), strict=False):
-                if not all_finite(variance):
+            spread = leaf.scale.T if isinstance(leaf, Histogram) else getattr(leaf, "variance", ())
+            for name, each in zip(self._names(part), spread, strict=False):
+                if not all_finite(each):
                     raise DataError(f"column {name!r} has numbers whose squares overflow; give it in another unit")
         if (prior := self._prior()) is not None:
             model.log_prior = prior
@@ -226,10 +228,13 @@ class NaiveBayes(Generative):
         return {name: (p, d) for p, part in enumerate(self.model_.parts) for d, name in enumerate(self._names(part))}
 
     def _surprise(self, batch: Batch) -> dict[Any, np.ndarray]:
-        rows = iter(by_rows(lambda piece: torch.cat([s for _, s in self.model_.surprise(piece)]), batch).numpy())
+        nothing = torch.empty(0, len(batch), dtype=torch.float64)  # where no column is scored
+        rows = iter(
+            by_rows(lambda b: torch.cat([nothing[:, : len(b)], *(s for _, s in self.model_.surprise(b))]), batch)
+        )
         each = [[next(rows) for _ in range(part.leaf.columns)] for part in self.model_.parts]
         out = {
-            name: np.where(self.model_.parts[p].known(batch, d).numpy(), each[p][d], np.nan)
+            name: np.where(self.model_.parts[p].known(batch, d).numpy(), each[p][d].numpy(), np.nan)
             for name, (p, d) in self._places().items()
         }
         if batch.cond is not None:
