@@ -450,3 +450,10 @@ def test_a_rare_value_that_the_sample_misses_is_seen() -> None:
     words = np.array(["a", "b"] * 21_000, dtype=object)
     words[12_347] = "rare"
     assert column(words).levels == ("a", "b", "rare")
+
+
+@pytest.mark.parametrize(("length", "kind"), [(3, "text"), (1, "category")])
+def test_short_notes_are_text_and_many_words_are_levels(length, kind):
+    """Four in five different, half of them missing: nobody else will say the same three words again."""
+    notes = [" ".join(f"w{(i * 7 + j) % 1600}" for j in range(length)) if i % 2 else None for i in range(2000)]
+    assert infer(pd.DataFrame({"notes": notes}))["notes"].kind == kind

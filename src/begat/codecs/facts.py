@@ -124,9 +124,9 @@ class Facts:
 
     @cached_property
     def sentences(self) -> bool:
-        """Whether text is mostly different and longer than five words on average."""
+        """Whether text is mostly different and longer than two words on average."""
         some = self.text[:: max(1, len(self.text) // 1000)]
-        long = sum(len(w.split()) for w in some) > 5 * len(some)
+        long = sum(len(w.split()) for w in some) > 2 * len(some)
         return long and self.spelling is None and len(self.text) > 0.5 * self.rows
 
     # numbers ------------------------------------------------------------------------------------------------------

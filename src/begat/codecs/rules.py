@@ -50,7 +50,7 @@ TABLE: tuple[Rule, ...] = (
     Rule("identifier", "text that is no number, no sentences: 20 rows, 95% different (digits: all), one pattern",
          lambda f: f.distinct and not f.sentences and f.pattern is not None,
          lambda f: f"{len(f.text)} different words in one pattern", "feature"),
-    Rule("text", "text that is no number: at least 20 rows, 95% different (digits: all), or half and over five words",
+    Rule("text", "text that is no number: at least 20 rows, 95% different (digits: all), or half and over two words",
          lambda f: f.distinct or f.sentences,
          lambda f: f"{len(f.text)} different texts in {f.rows} rows", "feature"),
     Rule("category", "text that is no number, leading zeros among it",
