@@ -357,13 +357,13 @@ def nats_of_ignorance(schema):
     return np.log(each).sum()
 
 
-@pytest.mark.parametrize(("rows", "loss"), [(30, 1.51), (100, 0.65), (300, 0.83)])
-def test_few_rows_are_no_catastrophe(rows, loss):
+@pytest.mark.parametrize(("rows", "loss", "score"), [(30, 1.0, -45), (100, 0.65, -38), (300, 0.55, -35)])
+def test_few_rows_are_no_catastrophe(rows, loss, score):
     """Adult census rows, mean over three draws: who has seen some of them knows more of others than who has seen none.
 
     The log-loss of the class, nats, has no such bound, since columns that depend on each other count as if they did
-    not: it is held to five standard errors (3e-7) above its mean over 40 other draws, 0.79, 0.52 and 0.47 with
-    deviations of 0.25, 0.047 and 0.12.
+    not. Over 40 other draws its means were 0.79, 0.52 and 0.47, with deviations of 0.25, 0.047 and 0.12. The draws here
+    are fixed, so nothing alarms by chance: the bars lie a little beyond what they give, and a worse fit fails them.
     """
     data = begat.read("adult", target="income")
     test = np.arange(40_000, 42_000)
@@ -374,18 +374,18 @@ def test_few_rows_are_no_catastrophe(rows, loss):
         right = data.y.iloc[test].to_numpy()[:, None] == model.classes_
         losses.append(-model.predict_log_proba(data.X.iloc[test])[right].mean())
         scores.append(model.log_prob(data.X.iloc[test], data.y.iloc[test]).mean())
-    assert np.mean(losses) < loss and np.mean(scores) > -nats_of_ignorance(data.schema)
+    assert np.mean(losses) < loss and np.mean(scores) > max(score, -nats_of_ignorance(data.schema))
 
 
 def test_ten_penguins_are_enough():
-    """Accuracy, mean over 30 draws: 100 other draws had 0.887, deviation 0.088; five standard errors less (3e-7)."""
+    """Accuracy, mean over 30 fixed draws; 100 other draws had 0.887 with a deviation of 0.088."""
     data = begat.read("penguins", target="species")
     right = []
     for seed in range(30):
         order = np.random.default_rng(seed).permutation(len(data.X))
         model = NaiveBayes(schema=data.schema).fit(data.X.iloc[order[:10]], data.y.iloc[order[:10]])
         right.append((model.predict(data.X.iloc[order[10:]]) == data.y.iloc[order[10:]]).mean())
-    assert np.mean(right) > 0.887 - 5 * 0.088 / np.sqrt(30)
+    assert np.mean(right) > 0.85
 
 
 ADDITIVE = ["gaussian", "histogram", "poisson", "negative_binomial", "multinomial", "categorical", "bernoulli"]
