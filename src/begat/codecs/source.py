@@ -14,6 +14,7 @@ from begat.codecs import frame as frames
 from begat.codecs.arrow import to_frame
 from begat.codecs.stream import extension, locate, opener
 from begat.codecs.typed import typed
+from begat.core import Source
 from begat.errors import DataError, FileError, did_you_mean
 from begat.schema import Schema
 
@@ -26,18 +27,12 @@ BATCH = 65_536
 
 
 @runtime_checkable
-class TableSource(Protocol):
-    """A `core.Source` of rows of a table: frames come out, numbers as numbers once a schema says what is what."""
-
-    def __len__(self) -> int: ...
+class TableSource(Source, Protocol):
+    """A source of rows of a table: frames come out, numbers as numbers once a schema says what is what."""
 
     @property
     def names(self) -> Sequence[str | int]:
         """The columns in their order."""
-        ...
-
-    def take(self, indices: Sequence[int]) -> Any:
-        """These rows, in this order, as a frame."""
         ...
 
     def chunks(self, size: int = BATCH) -> Iterator[Any]:
