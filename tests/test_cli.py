@@ -188,11 +188,11 @@ def test_info_writes_a_schema_that_comes_back(tmp_path, capsys):
 
 def test_info_of_a_model_shows_recipe_schema_and_likelihood(model, capsys):
     out = asked(capsys, "info", model)[1]
-    assert "NaiveBayes, written by begat" in out
+    assert "Circuit, written by begat" in out
     assert "nats per row" in out
     assert "target: species" in out
     assert "bill_length_mm" in out
-    assert as_json(capsys, "info", model)["family"] == "NaiveBayes"
+    assert as_json(capsys, "info", model)["family"] == "Circuit"
 
 
 def test_data_lists_and_writes(tmp_path, capsys):
@@ -399,11 +399,22 @@ MISTAKES = {
     "digits without end": (["fit", "penguins", "--set", "alpha=" + "1" * 5000, "--out", "m.safetensors"], "alpha is"),
     "depth without end": (["fit", "penguins", "--set", "alpha=" + "[" * 99_999, "--out", "m.safetensors"], "alpha is"),
     "word for a switch": (
-        ["fit", "penguins", "--set", "shared_variance=no", "--out", "m.safetensors"],
+        ["fit", "penguins", "--family", "naive-bayes", "--set", "shared_variance=no", "--out", "m.safetensors"],
         "True or False",
     ),
     "words as priors": (
-        ["fit", "penguins", "--target", "species", "--set", 'priors=["a","b","c"]', "--out", "m.safetensors"],
+        [
+            "fit",
+            "penguins",
+            "--family",
+            "naive-bayes",
+            "--target",
+            "species",
+            "--set",
+            'priors=["a","b","c"]',
+            "--out",
+            "m.safetensors",
+        ],
         "priors is ['a', 'b', 'c']",
     ),
     "identifier as target": (

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from begat.compare.learning_curve import learning_curve
     from begat.compare.run import compare
     from begat.core import Likelihood
-    from begat.estimators import NaiveBayes, load
+    from begat.estimators import Circuit, NaiveBayes, load
     from begat.schema import Schema
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Circuit",
     "Data",
     "Likelihood",
     "NaiveBayes",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Circuit": "begat.estimators",
     "Data": "begat.codecs.data",
     "Likelihood": "begat.core",
     "NaiveBayes": "begat.estimators",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from inspect import signature
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +22,9 @@ def fit(
     data: options.DataPath,
     out: Annotated[str, typer.Option("--out", metavar="FILE", help="The model file to write, as m.safetensors.")],
     target: options.Target = None,
-    family: Annotated[str, typer.Option("--family", metavar="NAME", help="The kind of model.")] = "naive-bayes",
+    family: Annotated[
+        str, typer.Option("--family", metavar="NAME", help="The kind of model: circuit or naive-bayes.")
+    ] = "circuit",
     setting: options.Settings = None,
     kind: options.Kinds = None,
     drop: options.Drop = None,
@@ -32,6 +35,10 @@ def fit(
     stream: Annotated[
         bool, typer.Option("--stream", help="Read the file in pieces: for one that is larger than memory.")
     ] = False,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option("--checkpoint", metavar="DIR", help="A folder to leave the fit's state in, and to go on from."),
+    ] = None,
     seed: options.Seed = 0,
     as_json: options.AsJson = False,
 ) -> None:
@@ -39,7 +46,7 @@ def fit(
 
     \b
     Example:
-      begat fit penguins --target species --set leaves.bill_depth_mm=kde --out penguins.safetensors
+      begat fit penguins --target species --set units=16 --out penguins.safetensors
     """
     from begat.estimators import FAMILIES
     from begat.estimators.store import destination
@@ -63,8 +70,12 @@ def fit(
         raise BegatError(f"nothing to learn: {kinds}; say what they are, as --kind {known.names[0]}=category")
     notes = (*notes, *_repeating(known, rows))
     model = estimator(**chosen, schema=known, random_state=seed)
-    with output.working("fitting"):
-        model.fit(rows, known.target)
+    accepted = signature(model.fit).parameters
+    if checkpoint is not None and "checkpoint" not in accepted:
+        raise BegatError(f"--checkpoint: a fit of {family} is one pass over the rows; leave it out")
+    more = {} if checkpoint is None else {"checkpoint": checkpoint}
+    with output.epochs("fitting") as tell:
+        model.fit(rows, known.target, **more, **({"tell": tell} if "tell" in accepted else {}))
     model.save(out)
     seconds, size = perf_counter() - started, place.stat().st_size
     if as_json:

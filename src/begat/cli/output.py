@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Timer
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from begat.errors import COMMANDS, FileError, visible
@@ -153,6 +154,32 @@ def working(what: str) -> Iterator[None]:
     timer.start()
     try:
         yield
+    finally:
+        timer.cancel()
+        status.stop()
+
+
+@contextmanager
+def epochs(what: str) -> Iterator[Callable[[int, int, float | None], None]]:
+    """As `working`, and a function of (epoch, epochs, held-out score) that says how far it is and how long it takes."""
+    if not sys.stderr.isatty():
+        yield lambda epoch, most, score: None
+        return
+    from rich.console import Console
+
+    started = monotonic()
+    status = Console(stderr=True).status(f"{what} ...")
+    timer = Timer(PATIENCE, status.start)
+    timer.daemon = True
+    timer.start()
+
+    def tell(epoch: int, most: int, score: float | None) -> None:
+        left = (monotonic() - started) / epoch * (most - epoch)
+        gain = "" if score is None else f", {score:.3f} nats per row over independent columns"
+        status.update(f"{what}: epoch {epoch} of {most}{gain}, at most {left:.0f} s left")
+
+    try:
+        yield tell
     finally:
         timer.cancel()
         status.stop()

@@ -11,7 +11,7 @@ from begat.codecs.read import read
 from begat.compare.table import Table, as_pandas
 from begat.compare.twins import Twin
 from begat.errors import DataError, did_you_mean
-from begat.estimators import NaiveBayes
+from begat.estimators import Circuit, NaiveBayes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,7 @@ class Entry:
     """One row of the comparison: an estimator to be made and fitted, or rows that are there already.
 
     role: "model" one of begat's, "own" a person's estimator, "synthetic" a person's rows, "floor", "ceiling", "twin".
+    cell: seconds that a cell of the training rows takes to learn, roughly.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Entry:
     make: Callable[[], Any] | None = None
     rows: pd.DataFrame | None = None
     linear: bool = False
+    cell: float = 4e-6
 
 
 def entries(
@@ -83,6 +85,13 @@ def _known(table: Table, seed: int) -> dict[str, Entry]:
             "model",
             "P(y) prod_j P(x_j | y), the law of each column chosen by held-out likelihood",
             lambda: NaiveBayes(schema=schema, random_state=seed),
+        ),
+        Entry(
+            "circuit",
+            "model",
+            "a hidden tree over the columns, sum_z P(z) prod_j P(x_j | z_host(j))",
+            lambda: Circuit(schema=schema, random_state=seed),
+            cell=1e-4,
         ),
         Entry(
             FLOOR,

@@ -128,7 +128,7 @@ def _seconds(entry: Entry, table: Table, train: int, held: int, side: int, wide:
     boosted = sum(0.3 + 1e-5 * 2 * n * width for n in (side, wide))
     copying = 0.2 + 2.5e-9 * min(held, privacy.REFERENCES) * privacy.ROWS * (2 + width / 4)
     useful = 0.3 + 1e-6 * min(train, utility.ROWS) * width if table.target is not None else 0.0
-    return once + (0.0 if entry.make is None else 4e-6 * (learn + held * width)) + boosted + copying + useful
+    return once + (0.0 if entry.make is None else entry.cell * learn + 4e-6 * held * width) + boosted + copying + useful
 
 
 def spoken(seconds: float) -> str:

@@ -58,9 +58,11 @@ class Generative(BaseEstimator):
     out), likelihood, n_features_in_.
     """
 
+    leaves: Any
     missing: Missing
     unseen: Unseen
     task: str
+    schema: Schema | None
     random_state: Seed
     schema_: Schema
     role_: Role
@@ -86,6 +88,10 @@ class Generative(BaseEstimator):
     @abstractmethod
     def _complete(self, batch: Batch, regions: Mapping[str | int, Region], rng: Generator) -> Batch:
         """The rows with what is unknown (class -1 too) drawn from its posterior, within the regions of columns."""
+
+    @abstractmethod
+    def _expected(self) -> Tensor:
+        """E[y | k] of a numeric target in its own numbers, for what `_log_posterior` distinguishes -> (K,)."""
 
     # the way in ---------------------------------------------------------------------------------------------------
     def _set_out(self, border: Border) -> None:
@@ -128,6 +134,14 @@ class Generative(BaseEstimator):
         if encoded.possible is None:
             return log_p
         return torch.where(encoded.possible, log_p, self._log_posterior(assemble(self.border_.model, 1)))
+
+    @offered("classification", "regression")
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class argmax_y P(y | x) (maximum a posteriori), or E[y | x] of a numeric target -> (n,)."""
+        log_p = self._posterior(X)
+        if self.role_ == "classification":
+            return self.classes_[log_p.argmax(0).numpy()]
+        return (log_p.exp_().T @ self._expected()).numpy()
 
     # scores -------------------------------------------------------------------------------------------------------
     def log_prob(self, X: Any, y: Any = None) -> np.ndarray:
@@ -211,7 +225,15 @@ class Generative(BaseEstimator):
             raise DataError(f"draws is {draws!r}; give a whole number, at least 1, or None for one frame")
         X = frame.as_frame(X)
         self.border_.check_room("draws", int(draws or 1), frame.length(X))
-        rng, batch, names = generator(random_state), self.border_.partial(X, self.unseen), frame.names(X)
+        rng = generator(random_state)
+        made = self._filled(X, lambda batch, present: self._complete(batch, present, rng), int(draws or 1), rng)
+        return made[0] if draws is None else made
+
+    def _filled(
+        self, X: Any, complete: Callable[[Batch, dict[Any, Region]], Batch], draws: int, rng: Generator
+    ) -> list[Any]:
+        """X, `draws` times, with its missing cells as `complete` has them, of columns that are not missing there."""
+        batch, names = self.border_.partial(X, self.unseen), frame.names(X)
         missing = {i: m for i, name in enumerate(names) if (m := self.border_.missing(batch, name)) is not None}
         gaps = [self.schema_[names[i]] for i in missing]
         for column in gaps:
@@ -220,11 +242,11 @@ class Generative(BaseEstimator):
         where = {name: place for place, name in enumerate(self.border_.sample.names)}
         present = {column.name: _present(column) for column in gaps if column.missing}
         made = []
-        for _ in range(draws or 1):
-            full = self._complete(batch, present, rng)
+        for _ in range(draws):
+            full = complete(batch, present)
             drawn = self.border_.decode(full, generator=rng, container=frame.container(X))[0]
             made.append(fill(X, missing, {i: frame.column(drawn, where[names[i]]) for i in missing}))
-        return made[0] if draws is None else made
+        return made
 
     def surprise(self, X: Any, y: Any = None) -> Any:
         """-log P(cell | all other cells of its row) -> a frame (n, columns), nats on each column's own grid or unit.

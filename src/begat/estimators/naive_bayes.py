@@ -242,14 +242,6 @@ class NaiveBayes(Generative):
             out[self.schema_.target] = -log_p.gather(0, batch.cond[None])[0].numpy()
         return out
 
-    @offered("classification", "regression")
-    def predict(self, X: Any) -> np.ndarray:
-        """The most probable class argmax_y P(y | x) (maximum a posteriori), or E[y | x] of a numeric target -> (n,)."""
-        log_p = self._posterior(X)
-        if self.role_ == "classification":
-            return self.classes_[log_p.argmax(0).numpy()]
-        return (log_p.exp_().T @ self._expected()).numpy()
-
     def _expected(self) -> Tensor:
         """E[y | bin] of the numeric target in its own numbers -> (K,)."""
         column = self.schema_[self.schema_.target]

@@ -1,8 +1,8 @@
-"""The hyper-parameters of naive Bayes: what each may be, and what it is for a column."""
+"""The hyper-parameters of estimators: what each may be, and what it is for a column."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from begat.random import generator
 from begat.schema import Schema
 
 if TYPE_CHECKING:
-    from begat.estimators.naive_bayes import NaiveBayes
+    from begat.estimators.base import Generative
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "task": ("auto", "classification", "regression", "density"),
@@ -22,39 +22,60 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "unseen": ("error", "unknown"),
 }
 NUMBERS = ("alpha", "var_smoothing")
+"""A number for all columns, or a mapping of column to number."""
+
+
+def _whole(least: int, most: int = 2**31) -> Callable[[Any], bool]:
+    def holds(value: Any) -> bool:
+        return isinstance(value, int | np.integer) and not isinstance(value, bool) and least <= int(value) <= most
+
+    return holds
+
+
+ALLOWED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "shared_variance": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "units": (lambda v: v == "auto" or _whole(1, 4096)(v), "'auto' or a whole number from 1 to 4,096"),
+    "shape": (lambda v: isinstance(v, str) and v in ("tree", "mixture"), "'tree' or 'mixture'"),
+    "rank": (_whole(1, 4096), "a whole number from 1 to 4,096"),
+    "hide": (lambda v: number(v) and v <= 0.9, "a probability from 0 to 0.9"),
+    "epochs": (lambda v: v == "auto" or _whole(1)(v), "'auto' or a whole number, at least 1"),
+    "validation": (lambda v: number(v) and v <= 0.5, "a share of the rows from 0 to 0.5"),
+    "seconds": (lambda v: v is None or (number(v) and v > 0), "a number of seconds above 0, or None"),
+}
+"""What each other hyper-parameter may be, as a test and in words."""
 DRAWN_FROM = (np.random.Generator, np.random.RandomState, torch.Generator)
 """Random states that are generators already."""
 
 
-def check(recipe: NaiveBayes) -> None:
+def check(recipe: Generative) -> None:
     """Raise BegatError for a hyper-parameter that is none, whatever the rows are."""
     for name, options in OPTIONS.items():
         said = getattr(recipe, name)
         if not isinstance(said, str) or said not in options:
             raise BegatError(f"{name} is {shown(said)}{did_you_mean(said, options)}")
-    for name in NUMBERS:
-        said = getattr(recipe, name)
-        for value in said.values() if isinstance(said, Mapping) else (said,):
-            if not number(value):
-                raise BegatError(f"{name} is {shown(value)}; give a finite number, at least 0")
-    if not isinstance(recipe.shared_variance, bool | np.bool_):
-        raise BegatError(f"shared_variance is {shown(recipe.shared_variance)}; give True or False")
+    for name, said in recipe.get_params(deep=False).items():
+        if name in NUMBERS:
+            for value in said.values() if isinstance(said, Mapping) else (said,):
+                if not number(value):
+                    raise BegatError(f"{name} is {shown(value)}; give a finite number, at least 0")
+        elif name in ALLOWED and not ALLOWED[name][0](said):
+            raise BegatError(f"{name} is {shown(said)}; give {ALLOWED[name][1]}")
     if not isinstance(recipe.random_state, DRAWN_FROM):
         generator(recipe.random_state)
-    wishes(recipe.leaves, ())
+    wishes(getattr(recipe, "leaves", "auto"), ())
     schema(recipe)
 
 
-def check_columns(recipe: NaiveBayes, names: Iterable[Any], target: Any) -> None:
+def check_columns(recipe: Generative, names: Iterable[Any], target: Any) -> None:
     """Raise BegatError for a mapping of columns that names one which is neither among the names nor the target."""
     names = list(names)
-    for each in ("leaves", *NUMBERS):
-        for key in said if isinstance(said := getattr(recipe, each), Mapping) else ():
+    for each, said in recipe.get_params(deep=False).items():
+        for key in said if each in ("leaves", *NUMBERS) and isinstance(said, Mapping) else ():
             if key not in names and key != target:
                 raise BegatError(f"{each} names a column {key!r} that X lacks{did_you_mean(key, names)}")
 
 
-def schema(recipe: NaiveBayes) -> Schema | None:
+def schema(recipe: Generative) -> Schema | None:
     """The schema that the person states, if any; its dictionary will do."""
     said = recipe.schema
     if isinstance(said, Mapping):

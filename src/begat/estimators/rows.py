@@ -11,7 +11,7 @@ from begat.codecs import frame
 from begat.codecs.cells import cells
 from begat.codecs.column import allowed, encode_column
 from begat.codecs.levels import Unseen
-from begat.codecs.table import Encoded, TableCodec
+from begat.codecs.table import Encoded, TableCodec, shared
 from begat.core import Batch
 from begat.errors import EvidenceError
 
@@ -50,7 +50,7 @@ def single(codec: TableCodec, cells: Any) -> Encoded:
 def _column(x: Any, mask: Any, rows: int) -> tuple[Tensor, Tensor | None]:
     if x is None:
         return torch.zeros(rows, 0), None
-    return torch.from_numpy(x)[:, None], None if mask is None else torch.from_numpy(mask)[:, None]
+    return shared(x)[:, None], None if mask is None else torch.from_numpy(mask)[:, None]
 
 
 def partial(codec: TableCodec, X: Any, unseen: Unseen = "error") -> Batch:

@@ -94,7 +94,7 @@ def save(path: str | PathLike[str], header: Header, tensors: Mapping[str, Tensor
     for name, tensor in own.items():
         if tensor.is_floating_point() and bool(torch.isnan(tensor).any()):
             raise FileError(f"tensor {name!r} holds NaN: the fit did not succeed, and nothing was saved")
-    full = {**header, "format": FORMAT, "begat": __version__, "tensors": _digest(own)}
+    full = {**header, "format": FORMAT, "begat": __version__, "tensors": tensors_digest(own)}
     recipe.check(full)
     text = recipe.text(full)
     with whole(path) as part:
@@ -142,7 +142,7 @@ def load(path: str | PathLike[str], *, layout: Layout, families: Iterable[str] =
             raise FileError(f"the recipe does not describe a model of family {header['family']}: {reason}") from None
         _agree(table, expected)
         tensors = {name: _tensor(file, table[name], start) for name in expected}
-        if _digest(tensors) != header["tensors"]:
+        if tensors_digest(tensors) != header["tensors"]:
             raise FileError("damaged: its tensors are not those that were saved; copy or save it again")
         for name, slot in expected.items():
             x = tensors[name]
@@ -258,7 +258,7 @@ def _described(shape: Sequence[int], dtype: torch.dtype) -> str:
     return f"{str(dtype).removeprefix('torch.')} {tuple(shape)}"
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
     """Thirty-two hex digits of names, dtypes, shapes and bytes, in the order of the names."""
     mixed = hashlib.blake2b(digest_size=16)
     for name in sorted(tensors):

@@ -1,4 +1,4 @@
-"""The rows that a fit of naive Bayes learns from, encoded: of a table, of floats as they lie in memory, of a source."""
+"""The rows that a fit learns from, encoded: of a table, of floats as they lie in memory, of a source."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from begat.estimators.target import Target
 from begat.schema import Schema
 
 if TYPE_CHECKING:
-    from begat.estimators.naive_bayes import NaiveBayes
+    from begat.estimators.base import Generative
 
 SAMPLE = 20_000
 """Rows, evenly spaced over the table, that fix what leaves are relative to and choose among them."""
@@ -45,14 +45,14 @@ class Training(NamedTuple):
     batches: Iterable[Batch]
 
 
-def of_table(recipe: NaiveBayes, X: Any, goal: Target, weight: Any = None, classes: Any = None) -> Training:
+def of_table(recipe: Generative, X: Any, goal: Target, weight: Any = None, classes: Any = None) -> Training:
     """All rows of a table in memory, encoded at once."""
     border = Border(_schema(recipe, X, goal, parameters.schema(recipe), classes), goal.role, goal.named)
     batch = encoded(border, X, goal.values, weight, recipe)
     return Training(border, len(batch), batch, [batch])
 
 
-def of_floats(recipe: NaiveBayes, X: Any, goal: Target, weight: Any = None) -> Training | None:
+def of_floats(recipe: Generative, X: Any, goal: Target, weight: Any = None) -> Training | None:
     """A large array of floats as it lies in memory, for Gaussians; None for other rows and leaves.
 
     That no number is missing or infinite is taken on trust, which saves a walk through the array: if one is, the sums
@@ -73,7 +73,7 @@ def of_floats(recipe: NaiveBayes, X: Any, goal: Target, weight: Any = None) -> T
     return Training(border, len(X), batch, [batch])
 
 
-def of_source(recipe: NaiveBayes, source: TableSource, y: Any, weight: Any = None) -> Training:
+def of_source(recipe: Generative, source: TableSource, y: Any, weight: Any = None) -> Training:
     """Rows that are read in pieces; a sample of them comes first."""
     from begat.codecs.scan import scan
 
@@ -97,7 +97,7 @@ def of_source(recipe: NaiveBayes, source: TableSource, y: Any, weight: Any = Non
     return Training(border, len(source), encoded(border, few, goal.values, None, recipe), batches())
 
 
-def encoded(border: Border, X: Any, y: Any, weight: Any, recipe: NaiveBayes) -> Batch:
+def encoded(border: Border, X: Any, y: Any, weight: Any, recipe: Generative) -> Batch:
     """Rows of a table as the model sees them. DataError for rows that the schema rules out."""
     made = border.encode(X, None if border.named else y, missing=recipe.missing, unseen="error")
     if made.possible is not None and not bool(made.possible.all()):
@@ -111,7 +111,7 @@ def spaced(n: int, most: int) -> Tensor:
     return torch.linspace(0, n - 1, min(n, most), dtype=torch.float64).round().long()
 
 
-def _schema(recipe: NaiveBayes, X: Any, goal: Target, given: Schema | None, classes: Any = None) -> Schema:
+def _schema(recipe: Generative, X: Any, goal: Target, given: Schema | None, classes: Any = None) -> Schema:
     """The schema of a fit to rows like X: what is given, and for the rest what they show."""
     names = [n for n in frame.names(X) if n != goal.name]
     parameters.check_columns(recipe, names, goal.name)

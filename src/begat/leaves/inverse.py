@@ -42,17 +42,21 @@ class ByTails(ABC):
         return mass.clamp(min=0.0).log()
 
     def sample_in(self, column: int, region: Region, state: Observed, *, generator: Generator) -> Drawn:
-        """X given lower <= X <= upper for each state (n,) -> (n,) float64, by inverting the cdf to the last bit.
+        """X given lower <= X <= upper for each state (n,) -> (n,) float64, exact draws by inversion."""
+        u = torch.rand(len(state), generator=generator, dtype=torch.float64)
+        return self.quantile_in(column, region, state, u)
 
-        Continuous laws are bisected over the float64 numbers in their order (64 steps from any bracket, no scale
-        needed), laws on a grid over whole numbers. Where the region has no mass the draw is the end nearest to the
-        law; ask log_mass first.
+    def quantile_in(self, column: int, region: Region, state: Observed, u: At) -> Drawn:
+        """The x with P(X <= x | lower <= X <= upper, k) = u for each state and share (n,) -> (n,) float64.
+
+        The cdf is inverted to the last bit. Continuous laws are bisected over the float64 numbers in their order (64
+        steps from any bracket, no scale needed), laws on a grid over whole numbers. Where the region has no mass it is
+        the end nearest to the law; ask log_mass first.
         """
         lower, upper = self._ends(region)
         state = state.long()
         below, above = self._tails_at(column, torch.tensor([lower, upper], dtype=torch.float64))
         below, above = below[state], above[state]  # (n, 2)
-        u = torch.rand(len(state), generator=generator, dtype=torch.float64)
         low_target = torch.lerp(below[:, 0], below[:, 1], u).clamp(min=torch.finfo(torch.float64).tiny)
         high_target = torch.lerp(above[:, 0], above[:, 1], u)
         by_low = low_target <= high_target  # the smaller tail has the digits

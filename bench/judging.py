@@ -1,0 +1,54 @@
+"""The figures of synthetic rows, all of them from begat.metrics: the same for begat's models and for their peers."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from begat.compare.table import table
+from begat.metrics.detection import detection_auc, folded
+from begat.metrics.privacy import copying
+from begat.metrics.score import Score
+from begat.metrics.utility import ROWS, utility
+from begat.schema import Schema
+
+
+def schema_of(train: pd.DataFrame, held_out: pd.DataFrame, target: str, task: str) -> Schema:
+    """The schema that begat.compare infers from all real rows."""
+    return table(train, target, test=held_out, task=task).schema
+
+
+def judge(train: pd.DataFrame, held_out: pd.DataFrame, fake: pd.DataFrame, schema: Schema) -> dict[str, object]:
+    """Detection, utility and copying of the rows in `fake`; `X_stderr` is X's standard error.
+
+    detection_all: against all real rows, as many synthetic ones (give as many). detection: against the held-out rows
+    alone. X_auc: the area that X is folded from; below 1/2 the rows are too near to real ones. utility: AUC or R2 on
+    held-out rows of boosting trained on as many synthetic as training rows; utility_real: on the training rows;
+    utility_ratio: of the two. nearest_share: 1/2 is ideal. copied_share_own: the held-out rows' share.
+    """
+    target, classes = schema.target, schema[schema.target].coded
+    learn = min(len(train), ROWS)  # as many from either side
+    made, real = (utility(f, held_out, target, schema, classes=classes, rows=learn) for f in (fake, train))
+    copied = copying(train, held_out, fake, schema)
+    area_all = detection_auc(pd.concat([train, held_out], ignore_index=True), fake, schema)
+    area = detection_auc(held_out, fake, schema)
+    scores = {
+        "detection_all": folded(area_all),
+        "detection_all_auc": area_all,
+        "detection": folded(area),
+        "detection_auc": area,
+        "utility": made,
+        "utility_real": real,
+        "nearest_share": copied.nearest,
+        "copied_share": copied.copies,
+        "copied_share_own": copied.own,
+    }
+    out: dict[str, object] = {}
+    for name, score in scores.items():
+        out |= _plain(name, score)
+    ratio = None if made.value is None or not real.value else round(made.value / real.value, 5)
+    return out | {"utility_ratio": ratio, "utility_unit": made.unit, "copying": copied.why}
+
+
+def _plain(name: str, score: Score) -> dict[str, object]:
+    value, error = (None if x is None else round(x, 5) for x in (score.value, score.stderr))
+    return {name: value, f"{name}_stderr": error} | ({f"{name}_note": score.note} if score.note else {})

@@ -1,0 +1,334 @@
+"""The estimator of circuits: a hidden tree over the columns of a table, and every question about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from os import PathLike
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Generator, Tensor
+
+from begat.codecs import frame
+from begat.codecs.levels import Missing, Unseen
+from begat.codecs.source import TableSource
+from begat.codecs.table import Slot
+from begat.core import Batch, Field, Region, Spec
+from begat.errors import DataError
+from begat.estimators import circuit_file as file
+from begat.estimators import parameters, structure, target, training
+from begat.estimators.base import Generative
+from begat.estimators.checkpoint import Checkpoint
+from begat.estimators.cutting import Cut, cut
+from begat.estimators.store import Slot as TensorSlot
+from begat.families.circuit import Circuit as Model
+from begat.fitting.counted import by_rows, pieces
+from begat.fitting.em import Course, Schedule, stepwise
+from begat.random import Seed, generator, mixed
+from begat.schema import Schema
+
+ROWS = 2048
+"""Rows whose messages are passed at a time."""
+MOST_UNITS = 256
+ROWS_A_UNIT = 32
+"""Rows for each state of a latent at least, where nothing is said."""
+WORK = 16 * MOST_UNITS**2
+"""Cells of all tables between latents at most, where nothing is said: what a step of learning costs."""
+EPOCHS = (4, 40, 100)
+"""Passes over the rows, where nothing is said: at least, over TYPICAL rows, at most; fewer over more of them."""
+TYPICAL = 10_000
+BATCH = 1024
+SMALL = 4_000
+"""Rows up to which the number of states is chosen by held-out likelihood."""
+MOST_HELD = 4_000
+
+
+class Circuit(Generative):
+    """A circuit over any table: a hidden tree of latents with the columns on it, learnt by stepwise EM; exact.
+
+        P(x) = sum_z P(z_1) prod_l P(z_l | z_parent(l)) prod_d P(x_d | z_host(d))
+
+    A mixture of naive Bayes models is the circuit of one latent (shape="mixture"); the tree follows the mutual
+    information of the columns. Any marginal and conditional is exact, up to single precision (a few 1e-6). A category
+    as y makes a classifier, a number a regression; either is a column of the one joint.
+
+    units: states of each latent, or "auto": up to 256, by the number of rows and columns; of few rows the number with
+    the best held-out likelihood. rank: statistics of the table between two latents (maths.bilinear). hide: the
+    probability with which a cell is hidden from a step of the fit. alpha: pseudo-rows, spread as the whole column, in
+    each state's law of a column. leaves: each column's own law, as of NaiveBayes. epochs: passes over the rows, or
+    "auto". validation: share of the rows held out to choose and to stop by. seconds: the fit ends after them with the
+    best state so far. task, missing, unseen, schema: as of NaiveBayes. random_state: of the start, the order of the
+    rows and what is hidden: the same seed, the same fit.
+
+    Fitted: structure_ (the tree), history_ (held-out log-likelihood of the columns' dependence after each epoch, nats
+    per row over independent columns), leaves_, rows_.
+
+    Reference: Liu and Van den Broeck (2021), Tractable regularization of probabilistic circuits.
+    """
+
+    def __init__(
+        self,
+        *,
+        units: int | str = "auto",
+        shape: str = "tree",
+        rank: int = 6,
+        hide: float = 0.3,
+        alpha: float = 1.0,
+        leaves: str | tuple[str, Mapping[str, Any]] | Mapping[Any, Any] = "auto",
+        epochs: int | str = "auto",
+        validation: float = 0.05,
+        seconds: float | None = None,
+        task: str = "auto",
+        missing: Missing = "outcome",
+        unseen: Unseen = "error",
+        schema: Schema | None = None,
+        random_state: Seed = 0,
+    ):
+        self.units = units
+        self.shape = shape
+        self.rank = rank
+        self.hide = hide
+        self.alpha = alpha
+        self.leaves = leaves
+        self.epochs = epochs
+        self.validation = validation
+        self.seconds = seconds
+        self.task = task
+        self.missing = missing
+        self.unseen = unseen
+        self.schema = schema
+        self.random_state = random_state
+
+    model_: Model
+    structure_: structure.Structure
+    leaves_: dict[Any, str]
+    history_: list[float]
+    rows_: float
+
+    # fit ----------------------------------------------------------------------------------------------------------
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        checkpoint: str | PathLike[str] | None = None,
+        tell: Callable[[int, int, float | None], Any] | None = None,
+    ) -> Self:
+        """Learn the joint of X and y. X: a frame, an array, or a Source larger than memory (y is then a column's name).
+
+        sample_weight: (n,) numbers of repetitions. checkpoint: a folder in which the fit leaves its state after each
+        epoch; the same fit goes on from there, bit for bit. tell: called after each epoch with its number, the number
+        of epochs and the held-out score. Interrupted, a fit keeps its best state so far.
+        """
+        parameters.check(self)
+        for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_")]:
+            delattr(self, name)
+        if isinstance(X, TableSource):
+            rows = training.of_source(self, X, y, sample_weight)
+        else:
+            X = frame.as_frame(X)
+            goal = target.split(X, y, self.task, parameters.schema(self))
+            rows = training.of_table(self, X, goal, sample_weight)
+        self._set_out(rows.border)
+        return self._learn(cut(self.leaves, self._columns(), rows, self._wide), checkpoint, tell)
+
+    def _learn(self, rows: Cut, checkpoint: Any, tell: Any) -> Self:
+        """The fit to these rows: structure, start, stepwise EM."""
+        n, seed = len(rows.cells), generator(self.random_state).initial_seed()
+        weight = rows.weight
+        if weight is not None and not float(weight.sum()) > 0:
+            raise DataError("all sample weights are zero; give at least one row a positive weight")
+        self.leaves_, self.rows_ = rows.names, float(n if weight is None else weight.sum())
+        held = torch.randperm(n, generator=torch.Generator().manual_seed(mixed(seed, "held out")))
+        held = held[: min(round(self.validation * n), MOST_HELD)]
+        here = torch.ones(n, dtype=torch.bool)
+        here[held] = False
+        target = self._target()
+        best: tuple[Model, structure.Structure, Course] | None = None
+        for units in self._sizes(int(here.sum()), len(rows.places)):
+            found = structure.learn(
+                rows.places, rows.cells, weight, root=target, states=units, tree=self.shape == "tree"
+            )
+            if all(h < 0 for h in found.hosts):
+                units = 1
+            laws = [
+                structure.law(p, units, self.alpha, alone=h < 0) for p, h in zip(rows.places, found.hosts, strict=True)
+            ]
+            model = Model(self._spec(), laws, found.hosts, found.parents, units)
+            fit = rows.cells[here], None if weight is None else weight[here]
+            rng = torch.Generator().manual_seed(mixed(seed, "start", units))
+            stats = structure.start(laws, found, *fit, units, rng)
+            model.begin(stats, self.rank, structure.EVEN)
+            score = (lambda model=model: float(self._dependence(model, rows.cells[held]).mean())) if len(held) else None
+            plan = Schedule(self._epochs(len(fit[0])), BATCH, self.hide, seed=seed)
+            course = Course(stats=stats)
+            keep = None
+            if checkpoint is not None:
+                store = Checkpoint(checkpoint, self, rows, units)
+                course, keep = store.read(course), store.write
+            unknown = torch.tensor([p.size for p in rows.places])
+            course = stepwise(
+                model,
+                fit[0],
+                unknown,
+                plan,
+                course,
+                weight=fit[1],
+                score=score,
+                seconds=self.seconds,
+                keep=keep,
+                tell=tell,
+            )
+            if best is None or course.best_score > best[2].best_score:
+                best = model, found, course
+        assert best is not None
+        self.model_, self.structure_, course = best
+        self.model_.widen()
+        self.history_ = course.history
+        self._held = {}
+        return self
+
+    @staticmethod
+    def _dependence(model: Model, cells: Tensor) -> Tensor:
+        """log P(x) - sum_d log p0(x_d) of rows given as places -> (n,)."""
+        return torch.cat([model.log_ratio(piece.long()) for piece in cells.split(ROWS)])
+
+    def _target(self) -> int | None:
+        """The column of the target among those of the circuit."""
+        if self.role_ == "density":
+            return None
+        return next(d for d, slot in enumerate(self._columns()) if slot.column.name == self.schema_.target)
+
+    def _sizes(self, n: int, columns: int) -> tuple[int, ...]:
+        """The numbers of states to try."""
+        if self.units != "auto":
+            return (int(self.units),)
+        most = MOST_UNITS
+        while most > 1 and (most * ROWS_A_UNIT > 2 * n or columns * most**2 > WORK):
+            most //= 2
+        if n > SMALL:
+            return (most,)
+        return tuple(dict.fromkeys(max(most // f, 1) for f in (8, 4, 2, 1)))
+
+    def _epochs(self, n: int) -> int:
+        if self.epochs != "auto":
+            return int(self.epochs)
+        least, typical, most = EPOCHS
+        return min(max(round(typical * (TYPICAL / max(n, 1)) ** (2 / 3)), least), most)
+
+    # the class among the columns ----------------------------------------------------------------------------------
+    def _columns(self) -> tuple[Slot, ...]:
+        """The columns of the circuit: those of the encoded table, and after them the class."""
+        slots, codes = self.border_.model.slots, self.border_.model.spec.fields[1].shape[0]
+        if self.role_ != "classification":
+            return slots
+        return (*slots, Slot(self.schema_[self.schema_.target], None, codes))
+
+    def _spec(self) -> Spec:
+        values, codes = self.border_.model.spec.fields
+        more = int(self.role_ == "classification")
+        return Spec((values, Field((codes.shape[0] + more,), None)))
+
+    def _wide(self, batch: Batch) -> Batch:
+        """The batch with its class as the last code; unknown where there is none, or -1."""
+        if self.role_ != "classification":
+            return batch
+        codes, known = batch.x[1], batch.known[1]
+        cond = torch.full((len(batch),), -1) if batch.cond is None else batch.cond
+        told = cond >= 0
+        if known is not None or not bool(told.all()):
+            known = torch.ones_like(codes, dtype=torch.bool) if known is None else known
+            known = torch.cat([known, told[:, None]], 1)
+        wide = torch.cat([codes, cond.clamp(min=0).to(codes.dtype)[:, None]], 1)
+        return Batch((batch.x[0], wide), (batch.known[0], known), None, batch.weight)
+
+    def _narrow(self, batch: Batch) -> Batch:
+        """The batch with its last code as its class."""
+        if self.role_ != "classification":
+            return batch
+        return Batch((batch.x[0], batch.x[1][:, :-1]), (None, None), batch.x[1][:, -1].long())
+
+    # what the verbs ask -------------------------------------------------------------------------------------------
+    def _log_joint(self, batch: Batch) -> Tensor:
+        wide, place = self._wide(batch.having(cond=None)), self._target()
+        if self.role_ == "classification":
+            assert place is not None
+            return by_rows(lambda b: self.model_.log_joint(b, place), wide, ROWS)
+        return by_rows(lambda b: self.model_.log_prob(b)[None], wide, ROWS)
+
+    def _log_posterior(self, batch: Batch) -> Tensor:
+        place = self._target()
+        assert place is not None
+        return by_rows(lambda b: self.model_.log_posterior(b, place), self._wide(batch.having(cond=None)), ROWS)
+
+    def _expected(self) -> Tensor:
+        place, column = self._target(), self.schema_[self.schema_.target]
+        assert place is not None
+        places = self.model_.laws[place].places
+        atoms = torch.from_numpy(np.asarray(column.encoded(np.array(column.atoms)), dtype=np.float64))
+        return torch.from_numpy(column.decoded(torch.cat([places.mean(), atoms]).numpy()))
+
+    def _draw(self, n: int, rng: Generator) -> Batch:
+        return self._narrow(self.model_.sample(n, generator=rng))
+
+    def _complete(self, batch: Batch, regions: Mapping[Any, Region], rng: Generator) -> Batch:
+        asked = self._asked(regions)
+        done = [self.model_.complete(piece, asked, generator=rng) for _, piece in pieces(self._wide(batch), ROWS)]
+        return self._narrow(_stacked(done))
+
+    def _asked(self, regions: Mapping[Any, Region]) -> dict[int, Region]:
+        """Regions by the column of the circuit."""
+        where = {slot.column.name: d for d, slot in enumerate(self._columns())}
+        return {where[name]: region for name, region in regions.items() if name in where}
+
+    def _surprise(self, batch: Batch) -> dict[str | int, np.ndarray]:
+        wide = self._wide(batch)
+        odd = by_rows(self.model_.surprise, wide, ROWS).numpy()
+        cells = self.model_.find(wide)
+        out = {}
+        for d, slot in enumerate(self._columns()):
+            known = (cells[:, d] < self.model_.laws[d].size).numpy()
+            if slot.column.name != self.schema_.target or known.any():
+                out[slot.column.name] = np.where(known, odd[d], np.nan)
+        return out
+
+    def most_probable(self, X: Any) -> Any:
+        """X with what is missing at its most probable values together, given what is known of the row.
+
+        The most probable explanation argmax P(missing cells, latents | known cells), by messages of maxima; a number is
+        the median of the most probable of its column's places. (`impute` draws from the posterior instead.)
+        """
+
+        def complete(batch: Batch, present: Mapping[Any, Region]) -> Batch:
+            asked = self._asked(present)
+            wide = self._wide(batch)
+            return self._narrow(_stacked([self.model_.most_probable(piece, asked) for _, piece in pieces(wide, ROWS)]))
+
+        check_is_fitted(self, "model_")
+        return self._filled(frame.as_frame(X), complete, 1, generator(0))[0]
+
+    # one file -----------------------------------------------------------------------------------------------------
+    def _describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        return file.describe(self)
+
+    @classmethod
+    def _layout(cls, header: Mapping[str, Any], columns: int) -> dict[str, TensorSlot]:
+        return file.layout(header["model"], columns)
+
+    def _restore(self, model: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
+        self.structure_, self.model_ = file.restored(model, tensors, self._columns(), self._spec())
+        self.leaves_, self.rows_ = dict(map(tuple, model["leaves"])), model["rows"]
+        self.history_ = [float(score) for score in model["history"]]
+
+    def _contains(self) -> dict[str, Any]:
+        return self._held
+
+
+def _stacked(batches: list[Batch]) -> Batch:
+    """The rows of complete batches in one."""
+    if len(batches) == 1:
+        return batches[0]
+    return Batch((torch.cat([b.x[0] for b in batches]), torch.cat([b.x[1] for b in batches])), (None, None))

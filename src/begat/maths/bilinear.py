@@ -1,0 +1,72 @@
+"""Log-bilinear tables of conditional probabilities: fewer numbers than cells, and yet as narrow as the data want."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Table = Float[Tensor, "p c"]
+LEARNING_RATE = 0.06
+DECAYS = (0.9, 0.99)
+FIRST = 2.0
+"""Pseudo-rows, spread as the columns of the table, of the counts whose logarithms start the factors."""
+
+
+class Bilinear(NamedTuple):
+    """P(c | p) proportional to exp(U_p . W_c + b_c), for p = 1..P, c = 1..C and factors of R numbers.
+
+    A table of P x C counts has as many numbers as cells and remembers single rows. Its logarithm has low rank where the
+    conditional laws are members of one exponential family of R statistics W_c under natural parameters U_p: a narrow
+    Gaussian band needs two, however narrow it is, while a product of rank 2 would blur it.
+
+    u (P, R), w (C, R), b (C,) and, for the next step of `ascend`, the running means of the gradient and of its square
+    (R (P + C) + C,) each, and the number of steps.
+    """
+
+    u: Float[Tensor, "p r"]
+    w: Float[Tensor, "c r"]
+    b: Float[Tensor, " c"]
+    mean: Float[Tensor, " g"]
+    square: Float[Tensor, " g"]
+    steps: int = 0
+
+    @classmethod
+    def of(cls, counts: Table, rank: int, steps: int = 100) -> Bilinear:
+        """Factors of these counts: the singular vectors of their smoothed log-ratios, then `steps` of `ascend`."""
+        share = counts.sum(0) / counts.sum().clamp(min=1e-30)
+        share = (share + 1e-6) / (share + 1e-6).sum()
+        ratio = ((counts + FIRST * share) / (counts.sum(1, keepdim=True) + FIRST) / share).log()
+        ratio = ratio - ratio.mean(1, keepdim=True)
+        left, size, right = torch.linalg.svd(ratio.double(), full_matrices=False)
+        rank = min(rank, len(size))
+        root = size[:rank].sqrt()
+        u, w = (left[:, :rank] * root).float(), (right[:rank].T * root).float()
+        none = torch.zeros(u.numel() + w.numel() + len(share))
+        made = cls(u.contiguous(), w.contiguous(), share.log().float(), none, none.clone())
+        for _ in range(steps):
+            made = made.ascend(counts)
+        return made
+
+    def table(self) -> Table:
+        """P(c | p) -> (P, C), rows sum to one."""
+        return torch.softmax(torch.addmm(self.b, self.u, self.w.T), 1)
+
+    def ascend(self, counts: Table, rate: float = LEARNING_RATE) -> Bilinear:
+        """One step up the mean log-likelihood sum_pc N_pc log P(c | p) / N of the counts (P, C).
+
+        Its gradient in the logits is (N_pc - N_p P(c | p)) / N. Kingma and Ba, "Adam" (2015), algorithm 1.
+        """
+        total = counts.sum()
+        slope = torch.addcmul(counts, self.table(), counts.sum(1, keepdim=True), value=-1.0).div_(total)
+        gradient = torch.cat([(slope @ self.w).view(-1), (slope.T @ self.u).view(-1), slope.sum(0)])
+        first, second = DECAYS
+        mean = torch.lerp(gradient, self.mean, first)
+        square = torch.lerp(gradient * gradient, self.square, second)
+        steps = self.steps + 1
+        scale = rate / (1 - first**steps)
+        step = scale * mean / ((square / (1 - second**steps)).sqrt() + 1e-8)
+        du, dw, db = step.split([self.u.numel(), self.w.numel(), len(self.b)])
+        return Bilinear(self.u + du.view_as(self.u), self.w + dw.view_as(self.w), self.b + db, mean, square, steps)

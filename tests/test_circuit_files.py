@@ -1,0 +1,109 @@
+"""Circuits as files: a model that comes back, a fit that is killed and goes on, what a checkpoint refuses."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_naive_bayes import table
+
+import begat
+from begat import Circuit
+from begat.errors import FileError
+
+HOW = {"units": 6, "epochs": 12, "random_state": 3}
+
+
+@pytest.mark.parametrize("y", ["income", "price", None])
+def test_a_model_comes_back_in_a_fresh_process(tmp_path, y):
+    frame = table(400)
+    model = Circuit(units=6, epochs=4).fit(frame, y)
+    path, rows = tmp_path / "m.safetensors", tmp_path / "rows.parquet"
+    model.save(path)
+    frame.to_parquet(rows)
+    script = f"""
+        import begat, pandas as pd
+        model, rows = begat.load({str(path)!r}), pd.read_parquet({str(rows)!r})
+        pd.DataFrame({{"p": model.log_prob(rows)}}).to_parquet({str(tmp_path / "p.parquet")!r})
+        model.sample(50, random_state=7).to_parquet({str(tmp_path / "s.parquet")!r})
+        model.most_probable(rows).to_parquet({str(tmp_path / "m.parquet")!r})
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)
+    assert (pd.read_parquet(tmp_path / "p.parquet")["p"] == model.log_prob(pd.read_parquet(rows))).all()
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "s.parquet"), model.sample(50, random_state=7))
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "m.parquet"), model.most_probable(pd.read_parquet(rows)))
+    again = begat.load(path)
+    assert again.structure_ == model.structure_ and again.history_ == model.history_
+
+
+def test_a_fit_that_is_killed_goes_on_and_is_the_one_never_killed(tmp_path):
+    """Killed at moments of its own choosing, again and again, bit for bit."""
+    table(500).to_parquet(tmp_path / "rows.parquet")
+    script = textwrap.dedent(
+        f"""
+        import pandas as pd, torch
+        from begat import Circuit
+        torch.set_num_threads(1)
+        rows = pd.read_parquet({str(tmp_path / "rows.parquet")!r})
+        model = Circuit(**{HOW!r}).fit(rows, "income", checkpoint={str(tmp_path / "kept")!r})
+        pd.DataFrame({{"p": model.log_prob(rows)}}).to_parquet({str(tmp_path / "p.parquet")!r})
+        """
+    )
+    kept, draw = tmp_path / "kept" / "circuit.6.safetensors", np.random.default_rng(0)
+    deaths = 0
+    for _ in range(3):
+        before = kept.stat().st_mtime_ns if kept.exists() else 0
+        run = subprocess.Popen([sys.executable, "-c", script])
+        while run.poll() is None and not (kept.exists() and kept.stat().st_mtime_ns > before):
+            time.sleep(0.002)  # until it has left something new
+        time.sleep(float(draw.uniform(0, 0.05)))
+        run.send_signal(signal.SIGKILL)
+        deaths += run.wait() != 0
+    assert deaths  # the machine was not so fast that every run was over
+    subprocess.run([sys.executable, "-c", script], check=True)
+    rows = pd.read_parquet(tmp_path / "rows.parquet")
+    whole = subprocess.run(
+        [sys.executable, "-c", script.replace("kept", "other").replace("p.parquet", "q.parquet")], check=True
+    )
+    assert whole.returncode == 0 and len(rows)
+    a, b = (pd.read_parquet(tmp_path / f"{n}.parquet")["p"] for n in "pq")
+    assert (a == b).all()
+
+
+def test_a_checkpoint_refuses_another_recipe_other_rows_and_damage(tmp_path):
+    frame = table(200)
+    Circuit(**HOW).fit(frame, "income", checkpoint=tmp_path)
+    with pytest.raises(FileError, match="hyper-parameters are not these"):
+        Circuit(**{**HOW, "hide": 0.1}).fit(frame, "income", checkpoint=tmp_path)
+    with pytest.raises(FileError, match="rows are not these"):
+        Circuit(**HOW, schema=begat.codecs.infer.infer(frame, target="income")).fit(
+            frame.assign(age=frame["age"].to_numpy()[::-1]), "income", checkpoint=tmp_path
+        )
+    place = tmp_path / "circuit.6.safetensors"
+    data = bytearray(place.read_bytes())
+    data[-5] ^= 1
+    place.write_bytes(data)
+    with pytest.raises(FileError, match="damaged"):
+        Circuit(**HOW).fit(frame, "income", checkpoint=tmp_path)
+    place.write_bytes(b"nothing of the kind")
+    with pytest.raises(FileError, match="remove it to begin anew"):
+        Circuit(**HOW).fit(frame, "income", checkpoint=tmp_path)
+    with pytest.raises(FileError, match="is a file"):
+        Circuit(**HOW).fit(frame, "income", checkpoint=place)
+
+
+def test_seconds_end_a_fit_that_can_go_on(tmp_path):
+    frame = table(300)
+    short = Circuit(**HOW, seconds=1e-6).fit(frame, "income", checkpoint=tmp_path)
+    assert len(short.history_) == 1 and np.isfinite(short.log_prob(frame)).all()
+    on = Circuit(**HOW).fit(frame, "income", checkpoint=tmp_path)
+    whole = Circuit(**HOW).fit(frame, "income")
+    assert len(on.history_) > 1 and os.listdir(tmp_path) == ["circuit.6.safetensors"]
+    assert abs(on.score(frame) - whole.score(frame)) < 0.5
