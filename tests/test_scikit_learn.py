@@ -16,11 +16,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from begat import NaiveBayes
+from begat import Circuit, NaiveBayes
 
 ANY_NUMBER = "with task='auto' a continuous target is no error: it makes a regression"
 SCORE = "score is the mean log-likelihood in every role, not R^2; scoring='r2' is"
 FRAMES = "a frame's float columns of whole numbers or short decimals have mass on a grid, an array's are continuous"
+WEIGHTS = "a circuit starts from rows at random, and hides cells at random: repetitions are other rows with other draws"
 
 
 def expected(estimator):
@@ -30,10 +31,22 @@ def expected(estimator):
         "classification": {"check_classifier_data_not_an_array": FRAMES},
         "regression": {"check_regressors_train": SCORE, "check_regressor_data_not_an_array": FRAMES},
     }
-    return why.get(estimator.task, {})
+    said = why.get(estimator.task, {})
+    if isinstance(estimator, Circuit):  # so few rows, and so small a circuit, that the two kinds of a column agree
+        said = {k: v for k, v in said.items() if not k.endswith("data_not_an_array")}
+        if estimator.task != "density":
+            said["check_sample_weight_equivalence_on_dense_data"] = WEIGHTS
+    return said
 
 
-ROLES = [NaiveBayes(), *(NaiveBayes(task=task) for task in ("classification", "regression", "density"))]
+SMALL = {"units": 4, "epochs": 4, "leaves": "gaussian"}
+TASKS = ("classification", "regression", "density")
+ROLES = [
+    NaiveBayes(),
+    *(NaiveBayes(task=task) for task in TASKS),
+    Circuit(**SMALL),
+    *(Circuit(**SMALL, task=task) for task in TASKS),
+]
 
 
 @parametrize_with_checks(ROLES, expected_failed_checks=expected)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from begat.codecs.read import read
     from begat.compare.learning_curve import learning_curve
     from begat.compare.run import compare
+    from begat.compare.tree import plot_tree
     from begat.core import Likelihood
     from begat.estimators import Circuit, NaiveBayes, load
     from begat.schema import Schema
@@ -31,6 +32,7 @@ __all__ = [
     "compare",
     "learning_curve",
     "load",
+    "plot_tree",
     "read",
 ]
 
@@ -43,6 +45,7 @@ _HOMES = {
     "compare": "begat.compare",
     "learning_curve": "begat.compare",
     "load": "begat.estimators",
+    "plot_tree": "begat.compare.tree",
     "read": "begat.codecs.read",
 }
 

@@ -30,6 +30,10 @@ def info(
         str | None,
         typer.Option("--out", metavar="FILE", help="Write the schema as a .json file to edit and pass to --schema."),
     ] = None,
+    tree: Annotated[
+        str | None,
+        typer.Option("--tree", metavar="FILE", help="Draw the tree over the columns of a circuit, as a .png."),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Show what begat takes each column of a table for, and why; or what a model file holds.
@@ -40,6 +44,8 @@ def info(
     """
     if out is not None:
         _check_place(out)
+    if tree is not None:
+        _picture(path, tree)
     if path.endswith(SUFFIX):
         _model(path, out, as_json)
         return
@@ -54,6 +60,19 @@ def info(
     _table(data.schema)
     if out is not None:
         output.say(f"Wrote the schema to {out}. Edit it and pass it back: begat fit {path} --schema {out} ...")
+
+
+def _picture(path: str, tree: str) -> None:
+    """The tree of a model file, where it has one."""
+    from begat import load, plot_tree
+
+    if not path.endswith(SUFFIX):
+        raise BegatError(f"--tree draws the tree of a fitted model, which {path} is not; begat fit {path} first")
+    if not tree.lower().endswith((".png", ".svg", ".pdf")):
+        raise BegatError(f"--tree {tree!r} is no picture; name it {Path(tree).stem}.png")
+    output.file_place(tree)
+    plot_tree(load(path), tree)
+    output.say(f"Drew the tree to {tree}.")
 
 
 def _model(path: str, out: str | None, as_json: bool) -> None:

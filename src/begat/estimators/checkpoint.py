@@ -49,7 +49,8 @@ class Checkpoint:
         try:
             with safe_open(self.path, framework="pt") as file:
                 said = parse((file.metadata() or {}).get("course", "{}").encode())
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                # Clones lie as fresh tensors do: products of others differ in their last bits.
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError, FileError) as error:
             raise FileError(
                 f"{self.path} is no checkpoint, or a damaged one; remove it to begin anew ({error})"

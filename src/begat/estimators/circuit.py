@@ -14,14 +14,15 @@ from torch import Generator, Tensor
 from begat.codecs import frame
 from begat.codecs.levels import Missing, Unseen
 from begat.codecs.source import TableSource
-from begat.codecs.table import Slot
+from begat.codecs.table import Slot, TableCodec
 from begat.core import Batch, Field, Region, Spec
-from begat.errors import DataError
+from begat.errors import DataError, EvidenceError, did_you_mean
 from begat.estimators import circuit_file as file
 from begat.estimators import parameters, structure, target, training
 from begat.estimators.base import Generative
 from begat.estimators.checkpoint import Checkpoint
 from begat.estimators.cutting import Cut, cut
+from begat.estimators.rows import assemble
 from begat.estimators.store import Slot as TensorSlot
 from begat.families.circuit import Circuit as Model
 from begat.fitting.counted import by_rows, pieces
@@ -309,6 +310,32 @@ class Circuit(Generative):
 
         check_is_fitted(self, "model_")
         return self._filled(frame.as_frame(X), complete, 1, generator(0))[0]
+
+    def marginal(self, column: str | int, at: Any, given: Mapping[Any, Any] | None = None) -> np.ndarray:
+        """P(column = a), or P(column = a | given), of each value a in `at` -> (m,): mass, or density in its own unit.
+
+        given: a mapping, as of `sample`, which does not name the column. Exact: what a plot of a column's law shows, or
+        of how it changes with others. A value outside the stated bounds has 0. EvidenceError where `given` has none.
+        """
+        check_is_fitted(self, "model_")
+        given, n = dict(given or {}), len(at)
+        if column not in self.schema_.names or column in given:
+            what = "is given" if column in given else f"is none of the table{did_you_mean(column, self.schema_.names)}"
+            raise EvidenceError(f"the column {column!r} {what}; ask for one that is not known")
+        known, regions = self.border_.evidence(1, None, given)
+        whole = self.model_.log_prob(self._wide(known), self._asked(regions))[0]
+        if torch.isneginf(whole):
+            raise EvidenceError("the evidence has no probability; widen it or leave a part of it out")
+        if column == self.schema_.target and self.role_ == "classification":
+            cells, possible = known.rows(torch.zeros(n, dtype=torch.long)), None
+            cells = cells.having(cond=self.border_.encode_target(at, n).batch.x[1][:, 0].long())
+        else:
+            codec = TableCodec(self.schema_, [column])
+            made, possible = codec.encode({column: at}, missing=self.missing)
+            others = known.rows(torch.zeros(n, dtype=torch.long))
+            cells = assemble(self.border_.model, n, (self.border_.model, others), (codec, made))
+        p = (self.model_.log_prob(self._wide(cells), self._asked(regions)) - whole).exp()
+        return (p if possible is None else p * possible).numpy()
 
     # one file -----------------------------------------------------------------------------------------------------
     def _describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:

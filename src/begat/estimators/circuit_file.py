@@ -95,7 +95,7 @@ def restored(
         places.take(tensors[f"places.{d}.log_q"], tensors[f"places.{d}.log_base"])
         law = LAWS[column["law"]](places, model["units"], column["alpha"])
         if law.kind != ALONE:
-            law.p = tensors[f"column.{d}"]
+            law.p = tensors[f"column.{d}"].clone()
         laws.append(law)
     links = tuple((int(a), int(b), float(nats)) for a, b, nats in model["links"])
     found = Structure(tuple(model["parents"]), tuple(model["hosts"]), tuple(model["main"]), links)
@@ -105,7 +105,7 @@ def restored(
         raise FileError("its tree is not one of its columns; the file is damaged")
     made = Model(spec, laws, found.hosts, found.parents, model["units"])
     made.prior = tensors["prior"]
-    made.transitions = [tensors[f"edge.{z}"] for z in range(1, len(found.parents))]
+    made.transitions = [tensors[f"edge.{z}"].clone() for z in range(1, len(found.parents))]
     return found, made
 
 

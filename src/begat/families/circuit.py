@@ -262,14 +262,14 @@ class Circuit(Model):
         return torch.zeros(n, values, dtype=torch.float64), torch.zeros(n, codes, dtype=torch.int32)
 
     # density ------------------------------------------------------------------------------------------------------
-    def log_prob(self, batch: Batch) -> PerRow:
-        """log P(x) -> (n,) float64, what is unknown summed out."""
+    def log_prob(self, batch: Batch, asked: Regions | None = None) -> PerRow:
+        """log P(x), or log P(x, unknown cells in their regions) -> (n,) float64; what else is unknown is summed out."""
         rows = self.find(batch)
-        return self.log_within(batch, rows) + self.log_ratio(rows)
+        return self.log_within(batch, rows) + self.log_ratio(rows, asked)
 
-    def log_ratio(self, rows: Rows) -> PerRow:
+    def log_ratio(self, rows: Rows, asked: Regions | None = None) -> PerRow:
         """log P(x) / prod_d p0(x_d) of rows given as places -> (n,): what dependence adds to independent columns."""
-        told = self._messages(rows, self._tables())
+        told = self._messages(rows, self._tables(asked))
         return told.log_scale + (told.inward[0] @ self.prior).double().log()
 
     def log_joint(self, batch: Batch, column: int) -> Float[Tensor, "v n"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -22,9 +21,10 @@ Place = Int[Tensor, " n"]
 Cuts = Float[Tensor, " cuts"]
 Rows = Float[Tensor, " n"]
 PULLS = tuple(4.0**i for i in range(12))
-TRIES = 4
+TRIES = 6
 """Pools of draws from the leaf's law before what is still wanted is drawn place by place."""
-LEAST_POOL = 1024
+LEAST_POOL = 8192
+POINTS = 16
 
 
 class Drawn(NamedTuple):
@@ -192,9 +192,9 @@ class Places(nn.Module):
         whole = ~torch.isin(place[wanting], torch.tensor(cut, dtype=torch.long))
         rest, wanting = wanting[~whole], wanting[whole]
         for _ in range(TRIES):
-            if len(wanting) < LEAST_POOL:
+            if not len(wanting):
                 break
-            pool, where = self._pool(2 * len(wanting), generator)
+            pool, where = self._pool(max(2 * len(wanting), LEAST_POOL), generator)
             wanting = _serve(value, wanting, place, pool, where)
         for v in place[(left := torch.cat([rest, wanting]))].unique().tolist():
             rows = left[place[left] == v]
@@ -229,41 +229,65 @@ class Places(nn.Module):
         return out.float()
 
     def middle(self) -> PerPlace:
-        """The median of q within each interval -> (intervals,), a point of the grid where there is one."""
-        return self._quantiles(torch.tensor([[0.5]], dtype=torch.float64).expand(self.intervals, 1))[:, 0]
+        """A number for each interval -> (intervals,): its middle, a point of the grid; the median of q
+        in the outermost."""
+        low, high = self._bounds()
+        inner = 0.5 * (low + high)
+        inner = torch.floor(inner) if self._grid else inner
+        half = torch.tensor([0.5], dtype=torch.float64)
+        for v in {0, self.intervals - 1}:
+            inner[v] = self._quantiles(v, half)[0]
+        return inner
 
     def mean(self) -> PerPlace:
-        """E[x | v] of q within each interval -> (intervals,): the mean of its quantiles.
+        """E[x | v] of q within each interval -> (intervals,).
 
-        64 of them evenly spaced; in the two outermost intervals those of the shares that halve towards the open end.
+        Sums over POINTS points of it, all of them where a grid has no more; in the two outermost intervals the mean of
+        the quantiles at shares that halve towards the open end.
         """
-        even = (torch.arange(64, dtype=torch.float64) + 0.5) / 64
-        half = 0.5 ** torch.arange(1, 41, dtype=torch.float64)
-        node, weight = (torch.from_numpy(t) for t in np.polynomial.legendre.leggauss(4))
-        far = (half[:, None] * (1.5 + 0.5 * node)).reshape(-1)  # shares from 2^-40 to 1
-        weights = (half[:, None] * 0.5 * weight).reshape(-1)
         if self.intervals == 1:
             return self.leaf_of_numbers.mean()[0]
-        ends = self._quantiles(torch.stack([far, 1 - far]), [0, self.intervals - 1]) @ weights / weights.sum()
-        inner = self._quantiles(even.expand(self.intervals - 2, -1), range(1, self.intervals - 1)).mean(1)
-        return torch.cat([ends[:1], inner, ends[1:]])
+        low, high = self._bounds()
+        share = (torch.arange(POINTS, dtype=torch.float64) + 0.5) / POINTS
+        x = low[:, None] + (high - low)[:, None] * share
+        weight = torch.ones_like(x)
+        if self._grid:
+            many = (high - low)[:, None]
+            each = low[:, None] + 0.5 + torch.arange(POINTS)
+            weight = torch.where(many > POINTS, 1.0, (each < high[:, None]).double())
+            x = torch.where(many > POINTS, x.round(), torch.minimum(each, high[:, None] - 0.5))
+        finite = x.isfinite()
+        q = self.leaf_of_numbers.log_prob(torch.where(finite, x, 0.0).reshape(-1, 1))[0, 0].view_as(x).exp() * weight
+        out = (q * torch.where(finite, x, 0.0)).sum(1) / q.sum(1).clamp(min=1e-300)
+        half = 0.5 ** torch.arange(1, 41, dtype=torch.float64)
+        node, rule = (torch.from_numpy(t) for t in np.polynomial.legendre.leggauss(4))
+        far = (half[:, None] * (1.5 + 0.5 * node)).reshape(-1)  # shares from 2^-40 to 1
+        rule = (half[:, None] * 0.5 * rule).reshape(-1)
+        for v, shares in ((0, far), (self.intervals - 1, 1 - far)):
+            out[v] = self._quantiles(v, shares) @ rule / rule.sum()
+        return out
+
+    @property
+    def _grid(self) -> bool:
+        return bool(getattr(self.leaf_of_numbers, "grid", False))
+
+    def _bounds(self) -> tuple[PerPlace, PerPlace]:
+        """The lower and the upper cut of each interval -> (intervals,) each; infinite outside."""
+        end = torch.tensor([torch.inf], dtype=torch.float64)
+        return torch.cat([-end, self.cuts]), torch.cat([self.cuts, end])
 
     @property
     def leaf_of_numbers(self) -> Leaf:
         """q of what has no special code, as it is before numbers with a code of their own are taken out of it."""
         return self.leaf.remainder if isinstance(self.leaf, Special) else self.leaf
 
-    def _quantiles(self, shares: Float[Tensor, "m s"], places: Sequence[int] | None = None) -> Float[Tensor, "m s"]:
-        """The values of these intervals (all by default) at shares of their mass -> (m, s)."""
-        law, rows = self.leaf_of_numbers, []
-        for v, u in zip(range(self.intervals) if places is None else places, shares, strict=True):
-            region = self.region(v)._replace(codes=None)
-            if isinstance(law, ByTails):
-                rows.append(law.quantile_in(0, region, torch.zeros(len(u), dtype=torch.long), u.contiguous()))
-            else:  # dates have no mean that is asked for; their middle is that of the interval
-                ends = [e for e in (region.lower, region.upper) if np.isfinite(e)]
-                rows.append(torch.full_like(u, float(np.floor(sum(ends) / max(len(ends), 1)))))
-        return torch.stack(rows)
+    def _quantiles(self, place: int, shares: Float[Tensor, " s"]) -> Float[Tensor, " s"]:
+        """The numbers of an interval at these shares of its mass -> (s,); of dates the cut beside it."""
+        law, region = self.leaf_of_numbers, self.region(place)._replace(codes=None)
+        if isinstance(law, ByTails):
+            return law.quantile_in(0, region, torch.zeros(len(shares), dtype=torch.long), shares)
+        ends = [e for e in (region.lower, region.upper) if np.isfinite(e)]
+        return torch.full_like(shares, float(np.floor(sum(ends) / max(len(ends), 1))))
 
 
 def _serve(

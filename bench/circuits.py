@@ -1,0 +1,100 @@
+"""Circuits on five tables: detection, utility, copying, likelihood, seconds; one line a cell, appended.
+
+    python bench/circuits.py [--data adult diamonds] [--seeds 0 1 2] [--cells FILE]
+
+Cells that are in the file already are skipped, so that a run which was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import date
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+from judging import judge, schema_of
+from tables import TABLES, load
+
+from begat import Circuit, NaiveBayes
+from begat.metrics.classification import area, calibration_error
+
+CELLS = Path(__file__).parent / "results" / "circuits.jsonl"
+
+
+def main() -> None:
+    """Measure what is not there yet, and print every cell."""
+    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked.add_argument("--data", nargs="*", default=list(TABLES), choices=list(TABLES))
+    asked.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    asked.add_argument("--cells", type=Path, default=CELLS)
+    wanted = asked.parse_args()
+    wanted.cells.parent.mkdir(parents=True, exist_ok=True)
+    known = [json.loads(line) for line in wanted.cells.read_text().splitlines()] if wanted.cells.exists() else []
+    for name in wanted.data:
+        for seed in wanted.seeds:
+            cell = next((c for c in known if (c["data"], c["seed"]) == (name, seed)), None)
+            if cell is None:
+                cell = measured(name, seed)
+                with wanted.cells.open("a") as file:
+                    file.write(json.dumps(cell) + "\n")
+            print(said(cell), flush=True)
+
+
+def measured(name: str, seed: int) -> dict[str, object]:
+    """One table, one seed."""
+    train, held, target, task = load(name)
+    schema = schema_of(train, held, target, task)
+    started = perf_counter()
+    model = Circuit(schema=schema, random_state=seed).fit(train, target)
+    cell: dict[str, object] = {"data": name, "seed": seed, "date": date.today().isoformat()}
+    cell |= {"fit_seconds": round(perf_counter() - started, 1), "units": model.model_.states}
+    floor = NaiveBayes(task="density", schema=schema).fit(train)
+    mixture = Circuit(schema=schema, shape="mixture", random_state=seed).fit(train, target)
+    whole = [model.log_prob(held), mixture.log_prob(held), floor.log_prob(held)]
+    cell |= dict(zip(("log_likelihood", "mixture", "floor"), (round(float(v.mean()), 3) for v in whole), strict=True))
+    if task == "classification":
+        p, truth = model.predict_proba(held.drop(columns=target)), np.searchsorted(model.classes_, held[target])
+        cell |= {"auc": round(area(truth, p).value or 0, 4), "ece": round(calibration_error(truth, p).value or 0, 4)}
+    cell |= rates(model, held)
+    fake = model.sample(len(train) + len(held), random_state=seed)
+    return cell | {"figures": judge(train, held, fake, schema)}
+
+
+def rates(model: Circuit, held: pd.DataFrame) -> dict[str, int]:
+    """Rows a second, the median of three: drawn, scored, and completed where every row has its own gaps."""
+    rows = pd.concat([held] * (20_000 // len(held) + 1), ignore_index=True)[:20_000]
+    gaps = rows.mask(np.random.default_rng(0).random(rows.shape) < 0.3).astype(rows.dtypes, errors="ignore")
+    asks = {
+        "drawn": (lambda: model.sample(100_000, random_state=0), 100_000),
+        "scored": (lambda: model.log_prob(rows), len(rows)),
+        "completed": (lambda: model.impute(gaps, random_state=0), len(gaps)),
+    }
+    out = {}
+    for what, (ask, n) in asks.items():
+        ask()
+        seconds = []
+        for _ in range(3):
+            started = perf_counter()
+            ask()
+            seconds.append(perf_counter() - started)
+        out[f"{what}_per_second"] = round(n / median(seconds))
+    return out
+
+
+def said(cell: dict[str, object]) -> str:
+    """A cell in one line."""
+    f: dict = cell["figures"]  # type: ignore[assignment]
+    return (
+        f"{cell['data']:14} seed {cell['seed']}  fit {cell['fit_seconds']:5.1f} s  detection {f['detection_all']:.3f}"
+        f" / {f['detection']:.3f}  utility {f['utility_ratio']:.3f}  nearest {f['nearest_share']:.3f} +-"
+        f" {f['nearest_share_stderr']:.3f}  copies {f['copied_share']:.4f} (own {f['copied_share_own']:.4f})  "
+        f"nats {cell['log_likelihood']} (mixture {cell['mixture']}, floor {cell['floor']})"
+    )
+
+
+if __name__ == "__main__":
+    main()
