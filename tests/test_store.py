@@ -19,7 +19,7 @@ from safetensors import safe_open
 
 from begat import recipe
 from begat.errors import FileError
-from begat.estimators.store import SUFFIX, Slot, _digest, load, pack_strings, peek, save, unpack_strings
+from begat.estimators.store import SUFFIX, Slot, load, pack_strings, peek, save, tensors_digest, unpack_strings
 
 HEADER = {
     "family": "NaiveBayes",
@@ -418,7 +418,7 @@ def test_weights_that_are_not_finite_are_refused(name, bad, model, tmp_path):
     refused(path, assembled(outer, header, data), "damaged: its tensors")  # noticed by the digest first,
     changed = tensors()
     changed[name].view(-1)[0] = float(bad)
-    header["tensors"] = _digest(changed)
+    header["tensors"] = tensors_digest(changed)
     refused(path, assembled(outer, header, data), f"{name!r} holds a number that is not finite")  # and with a right one
 
 
