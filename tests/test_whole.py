@@ -19,7 +19,7 @@ from begat.estimators.whole import followed, whole
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="limits, signals and modes of POSIX")
 
 WRITES = {
-    "m.safetensors": ["fit", "penguins", "--target", "species", "--out"],
+    "m.safetensors": ["fit", "penguins", "--family", "naive-bayes", "--target", "species", "--out"],
     "rows.csv": ["sample", "{model}", "-n", "20000", "--out"],
     "rows.parquet": ["sample", "{model}", "-n", "20000", "--out"],
     "rows.csv.gz": ["sample", "{model}", "-n", "20000", "--out"],
@@ -52,7 +52,7 @@ print(json.dumps(made))
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("models") / "m.safetensors"
-    assert run(["fit", "penguins", "--target", "species", "--out", str(path)]) == 0
+    assert run(["fit", "penguins", "--family", "naive-bayes", "--target", "species", "--out", str(path)]) == 0
     return str(path)
 
 
