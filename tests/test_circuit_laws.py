@@ -292,6 +292,18 @@ def test_a_row_has_its_answer_in_any_batch():
     np.testing.assert_allclose(model.log_prob(frame.iloc[order]), whole[order], rtol=1e-6)
 
 
+def test_a_region_of_a_column_that_is_alone_has_its_own_probability():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"n": rng.integers(0, 40, 800) - 20, "a": rng.choice(["x", "y"], 800)})
+    frame["b"] = np.where(rng.random(800) < 0.9, frame["a"], "z")
+    model = Circuit(units=4, epochs=3).fit(frame)
+    assert model.structure_.hosts[0] == -1
+    inside = model.marginal("n", range(-5, 6)).sum()
+    whole = model.marginal("n", range(-5, 6), given={"a": "x"}).sum()
+    assert whole == pytest.approx(inside, abs=SINGLE)
+    assert model.marginal("a", ["x", "y"], given={"n": (-5, 5)}).sum() == pytest.approx(1, abs=SINGLE)
+
+
 def test_impossible_evidence_is_an_error_and_says_the_row():
     model = Circuit(units=3, epochs=3, schema=known(frame := discrete())).fit(frame)
     with pytest.raises(EvidenceError, match="k"):

@@ -90,8 +90,8 @@ class Generative(BaseEstimator):
         """The rows with what is unknown (class -1 too) drawn from its posterior, within the regions of columns."""
 
     @abstractmethod
-    def _expected(self) -> Tensor:
-        """E[y | k] of a numeric target in its own numbers, for what `_log_posterior` distinguishes -> (K,)."""
+    def _expected(self, batch: Batch) -> Tensor:
+        """E[y | x] of a numeric target, in encoded numbers -> (n,) float64."""
 
     # the way in ---------------------------------------------------------------------------------------------------
     def _set_out(self, border: Border) -> None:
@@ -138,10 +138,13 @@ class Generative(BaseEstimator):
     @offered("classification", "regression")
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class argmax_y P(y | x) (maximum a posteriori), or E[y | x] of a numeric target -> (n,)."""
-        log_p = self._posterior(X)
         if self.role_ == "classification":
-            return self.classes_[log_p.argmax(0).numpy()]
-        return (log_p.exp_().T @ self._expected()).numpy()
+            return self.classes_[self._posterior(X).argmax(0).numpy()]
+        encoded = self._encode(X, ignore_target=True)
+        mean = self._expected(encoded.batch)
+        if encoded.possible is not None:
+            mean = torch.where(encoded.possible, mean, self._expected(assemble(self.border_.model, 1)))
+        return self.schema_[self.schema_.target].decoded(mean.numpy())
 
     # scores -------------------------------------------------------------------------------------------------------
     def log_prob(self, X: Any, y: Any = None) -> np.ndarray:

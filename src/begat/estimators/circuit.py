@@ -18,20 +18,20 @@ from begat.codecs.table import Slot, TableCodec
 from begat.core import Batch, Field, Region, Spec
 from begat.errors import DataError, EvidenceError, did_you_mean
 from begat.estimators import circuit_file as file
-from begat.estimators import parameters, structure, target, training
+from begat.estimators import circuit_fit, parameters, structure, target, training
 from begat.estimators.base import Generative
 from begat.estimators.checkpoint import Checkpoint
+from begat.estimators.circuit_fit import ROWS
 from begat.estimators.cutting import Cut, cut
 from begat.estimators.rows import assemble
 from begat.estimators.store import Slot as TensorSlot
 from begat.families.circuit import Circuit as Model
+from begat.families.coupled import Coupled, Coupling
 from begat.fitting.counted import by_rows, pieces
-from begat.fitting.em import Course, Schedule, stepwise
+from begat.fitting.em import Course
 from begat.random import Seed, generator, mixed
 from begat.schema import Schema
 
-ROWS = 2048
-"""Rows whose messages are passed at a time."""
 MOST_UNITS = 256
 ROWS_A_UNIT = 32
 """Rows for each state of a latent at least, where nothing is said."""
@@ -44,6 +44,9 @@ BATCH = 1024
 SMALL = 4_000
 """Rows up to which the number of states is chosen by held-out likelihood."""
 MOST_HELD = 4_000
+HIDE = (0.3, 0.1)
+"""The probability with which a cell is hidden, where nothing is said, of up to FEW rows and of more."""
+FEW = 5_000
 
 
 class Circuit(Generative):
@@ -57,7 +60,9 @@ class Circuit(Generative):
 
     units: states of each latent, or "auto": up to 256, by the number of rows and columns; of few rows the number with
     the best held-out likelihood. rank: statistics of the table between two latents (maths.bilinear). hide: the
-    probability with which a cell is hidden from a step of the fit. alpha: pseudo-rows, spread as the whole column, in
+    probability with which a cell is hidden from a step of the fit, or "auto". lean_on: a column of numbers on which
+    others lean: they are scored as what is left of them once it is known (families.coupled); "auto" takes the one that
+    makes held-out rows most probable, if any does, None takes none. alpha: pseudo-rows, spread as the whole column, in
     each state's law of a column. leaves: each column's own law, as of NaiveBayes. epochs: passes over the rows, or
     "auto". validation: share of the rows held out to choose and to stop by. seconds: the fit ends after them with the
     best state so far. task, missing, unseen, schema: as of NaiveBayes. random_state: of the start, the order of the
@@ -75,7 +80,8 @@ class Circuit(Generative):
         units: int | str = "auto",
         shape: str = "tree",
         rank: int = 6,
-        hide: float = 0.3,
+        hide: float | str = "auto",
+        lean_on: str | int | None = "auto",
         alpha: float = 1.0,
         leaves: str | tuple[str, Mapping[str, Any]] | Mapping[Any, Any] = "auto",
         epochs: int | str = "auto",
@@ -91,6 +97,7 @@ class Circuit(Generative):
         self.shape = shape
         self.rank = rank
         self.hide = hide
+        self.lean_on = lean_on
         self.alpha = alpha
         self.leaves = leaves
         self.epochs = epochs
@@ -102,7 +109,7 @@ class Circuit(Generative):
         self.schema = schema
         self.random_state = random_state
 
-    model_: Model
+    model_: Model | Coupled
     structure_: structure.Structure
     leaves_: dict[Any, str]
     history_: list[float]
@@ -134,68 +141,66 @@ class Circuit(Generative):
             goal = target.split(X, y, self.task, parameters.schema(self))
             rows = training.of_table(self, X, goal, sample_weight)
         self._set_out(rows.border)
-        return self._learn(cut(self.leaves, self._columns(), rows, self._wide), checkpoint, tell)
-
-    def _learn(self, rows: Cut, checkpoint: Any, tell: Any) -> Self:
-        """The fit to these rows: structure, start, stepwise EM."""
-        n, seed = len(rows.cells), generator(self.random_state).initial_seed()
-        weight = rows.weight
-        if weight is not None and not float(weight.sum()) > 0:
+        slots = self._columns()
+        hub = None if self.lean_on in ("auto", None) else self._hub(slots)
+        parts = cut(self.leaves, slots, rows, self._wide)
+        if parts.weight is not None and not float(parts.weight.sum()) > 0:
             raise DataError("all sample weights are zero; give at least one row a positive weight")
+        made = circuit_fit.Recipe(
+            self._spec(), self._target(), self.shape == "tree", self.rank, self.alpha, self._hide(len(parts.cells)),
+            generator(self.random_state).initial_seed(),
+        )  # fmt: skip
+        found = None
+        if self.lean_on is not None:
+            found = circuit_fit.coupling(made, self.leaves, slots, parts, self._wide(rows.first), rows.border, hub)
+        if found is not None:
+            parts = circuit_fit.merged(parts, found, circuit_fit.leant(found, slots, rows, self._wide))
+        return self._learn(parts, made, found, checkpoint, tell)
+
+    def _hub(self, slots: tuple[Slot, ...]) -> int:
+        """The number of the column that others shall lean on."""
+        names = [slot.column.name for slot in slots]
+        if self.lean_on not in names:
+            raise DataError(f"lean_on is {self.lean_on!r}, no column that is scored{did_you_mean(self.lean_on, names)}")
+        return names.index(self.lean_on)
+
+    def _hide(self, n: int) -> float:
+        if self.hide != "auto":
+            return float(self.hide)
+        return HIDE[n > FEW]
+
+    def _learn(self, rows: Cut, made: circuit_fit.Recipe, found: Coupling | None, checkpoint: Any, tell: Any) -> Self:
+        """The fit to these rows: of each number of states, the best kept."""
+        n, weight = len(rows.cells), rows.weight
         self.leaves_, self.rows_ = rows.names, float(n if weight is None else weight.sum())
-        held = torch.randperm(n, generator=torch.Generator().manual_seed(mixed(seed, "held out")))
+        held = torch.randperm(n, generator=torch.Generator().manual_seed(mixed(made.seed, "held out")))
         held = held[: min(round(self.validation * n), MOST_HELD)]
         here = torch.ones(n, dtype=torch.bool)
         here[held] = False
-        target = self._target()
-        best: tuple[Model, structure.Structure, Course] | None = None
-        for units in self._sizes(int(here.sum()), len(rows.places)):
-            found = structure.learn(
-                rows.places, rows.cells, weight, root=target, states=units, tree=self.shape == "tree"
-            )
-            if all(h < 0 for h in found.hosts):
-                units = 1
-            laws = [
-                structure.law(p, units, self.alpha, alone=h < 0) for p, h in zip(rows.places, found.hosts, strict=True)
-            ]
-            model = Model(self._spec(), laws, found.hosts, found.parents, units)
-            fit = rows.cells[here], None if weight is None else weight[here]
-            rng = torch.Generator().manual_seed(mixed(seed, "start", units))
-            stats = structure.start(laws, found, *fit, units, rng)
-            model.begin(stats, self.rank, structure.EVEN)
-            score = (lambda model=model: float(self._dependence(model, rows.cells[held]).mean())) if len(held) else None
-            plan = Schedule(self._epochs(len(fit[0])), BATCH, self.hide, seed=seed)
-            course = Course(stats=stats)
-            keep = None
-            if checkpoint is not None:
+        cells, some = rows.cells[here], None if weight is None else weight[here]
+        best: circuit_fit.Fitted | None = None
+        for units in self._sizes(len(cells), len(rows.places)):
+
+            def begin(course: Course, units: int = units) -> tuple[Course, Any]:
                 store = Checkpoint(checkpoint, self, rows, units)
-                course, keep = store.read(course), store.write
-            unknown = torch.tensor([p.size for p in rows.places])
-            course = stepwise(
-                model,
-                fit[0],
-                unknown,
-                plan,
-                course,
-                weight=fit[1],
-                score=score,
-                seconds=self.seconds,
-                keep=keep,
-                tell=tell,
-            )
-            if best is None or course.best_score > best[2].best_score:
-                best = model, found, course
+                return store.read(course), store.write
+
+            fit = circuit_fit.fit(
+                made, rows.places, cells, some, units, self._epochs(len(cells)), held=rows.cells[held], batch=BATCH,
+                begin=None if checkpoint is None else begin, seconds=self.seconds, tell=tell,
+            )  # fmt: skip
+            if best is None or fit.course.best_score > best.course.best_score:
+                best = fit
         assert best is not None
-        self.model_, self.structure_, course = best
-        self.model_.widen()
-        self.history_ = course.history
-        self._held = {}
+        self.structure_, self.history_, self._held = best.found, best.course.history, {}
+        best.model.widen()
+        self.model_ = best.model if found is None else Coupled(best.model, found)
         return self
 
-    @staticmethod
-    def _dependence(model: Model, cells: Tensor) -> Tensor:
-        """log P(x) - sum_d log p0(x_d) of rows given as places -> (n,)."""
-        return torch.cat([model.log_ratio(piece.long()) for piece in cells.split(ROWS)])
+    @property
+    def _circuit(self) -> Model:
+        """The circuit itself, over what is left of columns that lean."""
+        return self.model_.circuit if isinstance(self.model_, Coupled) else self.model_
 
     def _target(self) -> int | None:
         """The column of the target among those of the circuit."""
@@ -265,12 +270,12 @@ class Circuit(Generative):
         assert place is not None
         return by_rows(lambda b: self.model_.log_posterior(b, place), self._wide(batch.having(cond=None)), ROWS)
 
-    def _expected(self) -> Tensor:
+    def _expected(self, batch: Batch) -> Tensor:
         place, column = self._target(), self.schema_[self.schema_.target]
         assert place is not None
-        places = self.model_.laws[place].places
         atoms = torch.from_numpy(np.asarray(column.encoded(np.array(column.atoms)), dtype=np.float64))
-        return torch.from_numpy(column.decoded(torch.cat([places.mean(), atoms]).numpy()))
+        numbers = torch.cat([self._circuit.laws[place].places.mean(), atoms])
+        return by_rows(lambda b: self.model_.expected(b, place, numbers), batch, ROWS)
 
     def _draw(self, n: int, rng: Generator) -> Batch:
         return self._narrow(self.model_.sample(n, generator=rng))
@@ -288,10 +293,10 @@ class Circuit(Generative):
     def _surprise(self, batch: Batch) -> dict[str | int, np.ndarray]:
         wide = self._wide(batch)
         odd = by_rows(self.model_.surprise, wide, ROWS).numpy()
-        cells = self.model_.find(wide)
+        cells = self._circuit.find(wide)
         out = {}
         for d, slot in enumerate(self._columns()):
-            known = (cells[:, d] < self.model_.laws[d].size).numpy()
+            known = (cells[:, d] < self._circuit.laws[d].size).numpy()
             if slot.column.name != self.schema_.target or known.any():
                 out[slot.column.name] = np.where(known, odd[d], np.nan)
         return out

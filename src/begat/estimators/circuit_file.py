@@ -11,9 +11,11 @@ from torch import Tensor
 from begat.codecs.table import Slot as Column
 from begat.core import Spec
 from begat.errors import FileError
+from begat.estimators import leaning
 from begat.estimators.store import Slot
 from begat.estimators.structure import Structure
 from begat.families.circuit import Circuit as Model
+from begat.families.coupled import Coupled, Coupling
 from begat.leaves.part import Part
 from begat.leaves.place_law import LAWS
 from begat.leaves.places import Places
@@ -29,7 +31,7 @@ ALONE = "alone"
 
 def describe(fit: Circuit) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The configuration of the fitted model as JSON, and its tensors."""
-    model, found = fit.model_, fit.structure_
+    model, found = fit._circuit, fit.structure_
     columns, tensors = [], {"prior": model.prior}
     tensors |= {f"edge.{z}": table for z, table in enumerate(model.transitions, 1)}
     for d, law in enumerate(model.laws):
@@ -49,6 +51,10 @@ def describe(fit: Circuit) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "links": [list(link) for link in found.links], "leaves": [[name, leaf] for name, leaf in fit.leaves_.items()],
         "rows": fit.rows_, "history": fit.history_,
     }  # fmt: skip
+    if isinstance(fit.model_, Coupled):
+        coupling = fit.model_.coupling
+        header["coupling"] = {"hub": coupling.hub, "columns": list(coupling.columns)}
+        tensors["shift"] = coupling.shift
     return header, tensors
 
 
@@ -71,6 +77,8 @@ def layout(model: Mapping[str, Any], columns: int) -> dict[str, Slot]:
             slots[f"places.{d}.{name}"] = Slot((places.size,), torch.float64, True)
         if column["law"] != ALONE:
             slots[f"column.{d}"] = Slot((places.size, units), torch.float32)
+        if d == model.get("coupling", {}).get("hub"):
+            slots["shift"] = Slot((places.size, len(model["coupling"]["columns"])), torch.float64)
     return slots
 
 
@@ -80,7 +88,7 @@ def _part(column: Mapping[str, Any]) -> Part:
 
 def restored(
     model: Mapping[str, Any], tensors: Mapping[str, Tensor], slots: Sequence[Column], spec: Spec
-) -> tuple[Structure, Model]:
+) -> tuple[Structure, Model | Coupled]:
     """The structure and the mathematics that `describe` described. FileError where they do not fit these columns."""
     laws = []
     if len(model["columns"]) != len(slots):
@@ -106,7 +114,24 @@ def restored(
     made = Model(spec, laws, found.hosts, found.parents, model["units"])
     made.prior = tensors["prior"]
     made.transitions = [tensors[f"edge.{z}"].clone() for z in range(1, len(found.parents))]
-    return found, made
+    if "coupling" not in model:
+        return found, made
+    hub, columns = model["coupling"]["hub"], model["coupling"]["columns"]
+    if not _can_lean(hub, columns, slots):
+        raise FileError("a column that leans on another is no number without bounds; the file is damaged")
+    values = [v for d in columns if (v := slots[d].value) is not None]
+    return found, Coupled(made, Coupling(hub, laws[hub].places, columns, values, tensors["shift"]))
+
+
+def _can_lean(hub: Any, columns: Any, slots: Sequence[Column]) -> bool:
+    """Whether these columns may lean on this one."""
+    inside = all(type(d) is int and 0 <= d < len(slots) for d in (hub, *columns))
+    return (
+        inside
+        and hub not in columns
+        and len(set(columns)) == len(columns)
+        and all(leaning.can_lean(slots[d].column) for d in columns)
+    )
 
 
 def _own(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -242,8 +242,11 @@ class NaiveBayes(Generative):
             out[self.schema_.target] = -log_p.gather(0, batch.cond[None])[0].numpy()
         return out
 
-    def _expected(self) -> Tensor:
-        """E[y | bin] of the numeric target in its own numbers -> (K,)."""
+    def _expected(self, batch: Batch) -> Tensor:
+        return self._log_posterior(batch).exp_().T @ self._means()
+
+    def _means(self) -> Tensor:
+        """E[y | bin] of the numeric target in encoded numbers -> (K,)."""
         column = self.schema_[self.schema_.target]
         p, d = self._places()[column.name]
         leaf = self.model_.parts[p].leaf
@@ -253,7 +256,7 @@ class NaiveBayes(Generative):
             share = leaf.codes.table(d).exp()[: 1 + len(column.atoms)]
             atoms = torch.from_numpy(column.encoded(np.array(column.atoms)))[:, None].expand(-1, share.shape[1])
             mean = (share * torch.cat([leaf.mean()[d][None], atoms])).sum(0) / share.sum(0)
-        return torch.from_numpy(column.decoded(mean.numpy()))
+        return mean
 
     @offered("classification")
     def to_linear(self) -> Linear:

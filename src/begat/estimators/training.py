@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -89,12 +89,23 @@ def of_source(recipe: Generative, source: TableSource, y: Any, weight: Any = Non
     goal = target.split(few, y, recipe.task, schema)
     border = Border(_schema(recipe, few, goal, schema), goal.role, goal.named)
 
-    def batches() -> Iterator[Batch]:
-        for piece in map(frame.as_frame, source.chunks(CHUNK)):
-            y = None if goal.name is None else frame.column(piece, frame.names(piece).index(goal.name))
-            yield encoded(border, piece, y, None, recipe)
+    def batch(piece: Any) -> Batch:
+        piece = frame.as_frame(piece)
+        y = None if goal.name is None else frame.column(piece, frame.names(piece).index(goal.name))
+        return encoded(border, piece, y, None, recipe)
 
-    return Training(border, len(source), encoded(border, few, goal.values, None, recipe), batches())
+    return Training(border, len(source), encoded(border, few, goal.values, None, recipe), Read(source, batch))
+
+
+@dataclass(frozen=True)
+class Read:
+    """The rows of a source in pieces, read anew by whoever walks over them."""
+
+    source: TableSource
+    encode: Callable[[Any], Batch]
+
+    def __iter__(self) -> Iterator[Batch]:
+        return map(self.encode, self.source.chunks(CHUNK))
 
 
 def encoded(border: Border, X: Any, y: Any, weight: Any, recipe: Generative) -> Batch:

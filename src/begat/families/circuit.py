@@ -84,7 +84,7 @@ class Circuit(Model):
         """Expected counts of these rows under the current parameters, in float32: "prior" (K,), "edge.l" (K, K) parent
         by child, "column.d" (V, K). An unknown cell counts nowhere; where only a share `kept` of the cells is shown,
         these count for the others."""
-        told = self._messages(rows, self._tables())
+        told = self._messages(rows, self.tables())
         beliefs = self._beliefs(told, weight)
         out: dict[str, Tensor] = {"prior": beliefs[0].sum(0)}
         for z in range(1, len(self.parents)):
@@ -159,21 +159,26 @@ class Circuit(Model):
             law.restore({n: tensors[name] for n in ("counts", "pull") if (name := f"column.{d}.{n}") in tensors})
 
     # messages -----------------------------------------------------------------------------------------------------
-    def _tables(self, asked: Regions | None = None) -> list[Table]:
+    def tables(self, asked: Regions | None = None) -> list[Table]:
         """Each column's ratios, and below them the rows of a cell that is unknown: 1, or the ratio of its region."""
         return [law.table((asked or {}).get(d)) for d, law in enumerate(self.laws)]
 
-    def _messages(self, rows: Rows, tables: Sequence[Table]) -> Messages:
+    def _messages(self, rows: Rows, tables: Sequence[Table], asked: Regions | None = None) -> Messages:
         latents = len(self.parents)
         log_scale = torch.zeros(len(rows), dtype=torch.float64)
         inward: list[States] = [torch.empty(0, 0)] * latents
         upward: list[States | None] = [None] * latents
         for z in reversed(range(latents)):
-            factors = [tables[d][rows[:, d]] for d in self.hung[z]] + [upward[c] for c in self.below[z]]
+            factors = [tables[d][rows[:, d]] for d in self._here(z, asked)] + [upward[c] for c in self.below[z]]
             inward[z] = self._product(factors, log_scale)  # type: ignore[arg-type]
             if z:
                 upward[z] = inward[z] @ self.transitions[z - 1].T
         return Messages(inward, upward, log_scale)
+
+    def _here(self, latent: int, asked: Regions | None) -> list[int]:
+        """The columns whose cells a latent hears of: those on it, and at the first those alone of which a region is
+        asked."""
+        return self.hung[latent] + [d for d in asked or () if not latent and self.hosts[d] < 0]
 
     def _product(self, factors: Sequence[States], log_scale: PerRow) -> States:
         """The product of messages, each row scaled to the mean 1; the scale goes to log_scale, -inf where it is 0."""
@@ -231,12 +236,11 @@ class Circuit(Model):
         asked: regions by column. Known cells stay. A row without any probability is an EvidenceError.
         """
         asked, rows, n = asked or {}, self.find(batch), len(batch)
-        told = self._messages(rows, self._tables(asked))
+        told = self._messages(rows, self.tables(asked), asked)
         weight = told.inward[0] * self.prior
-        impossible = torch.isneginf(told.log_scale) | (weight.sum(1) <= 0)
-        if impossible.any():
-            row = int(impossible.nonzero()[0, 0])
-            raise EvidenceError(f"the evidence has no probability (row {row}); widen it or leave a part of it out")
+        lost = torch.isneginf(told.log_scale) | (weight.sum(1) <= 0)
+        if lost.any():
+            raise impossible(int(lost.nonzero()[0, 0]))
         state = [draw_each(weight, generator=generator)]
         for z in range(1, len(self.parents)):
             weight = self.transitions[z - 1][state[self.parents[z]]] * told.inward[z]
@@ -269,14 +273,14 @@ class Circuit(Model):
 
     def log_ratio(self, rows: Rows, asked: Regions | None = None) -> PerRow:
         """log P(x) / prod_d p0(x_d) of rows given as places -> (n,): what dependence adds to independent columns."""
-        told = self._messages(rows, self._tables(asked))
+        told = self._messages(rows, self.tables(asked), asked)
         return told.log_scale + (told.inward[0] @ self.prior).double().log()
 
     def log_joint(self, batch: Batch, column: int) -> Float[Tensor, "v n"]:
         """log P(x_column in place v, the other columns) of every place of a column -> (V, n) float64."""
         rows = self.find(batch)
         rows[:, column] = self.laws[column].size
-        told = self._messages(rows, self._tables())
+        told = self._messages(rows, self.tables())
         mass = self._beliefs_of(told, self.seats[column]).double() @ self.laws[column].probabilities().double().T
         whole = told.log_scale + (told.inward[0] @ self.prior).double().log()
         return self.log_within(batch, rows) + whole + mass.T.log()
@@ -285,13 +289,17 @@ class Circuit(Model):
         """log P(x_column in place v | the other columns) -> (V, n) float64; the marginal where these are impossible."""
         rows = self.find(batch)
         rows[:, column] = self.laws[column].size
-        told = self._messages(rows, self._tables())
+        told = self._messages(rows, self.tables())
         belief = self._beliefs_of(told, self.seats[column])
         lost = torch.isneginf(told.log_scale)
         if lost.any():
             belief[lost] = self.marginal_states(self.seats[column])
         mass = belief.double() @ self.laws[column].probabilities().double().T
         return (mass / mass.sum(1, keepdim=True)).T.log()
+
+    def expected(self, batch: Batch, column: int, numbers: Float[Tensor, " v"]) -> PerRow:
+        """E[numbers of the column's place | the other columns] -> (n,) float64."""
+        return self.log_posterior(batch, column).exp().T @ numbers
 
     def _beliefs_of(self, told: Messages, latent: int) -> States:
         """P(z_latent | row) -> (n, K); the first latent's needs no message down."""
@@ -311,7 +319,7 @@ class Circuit(Model):
 
         0 for unknown cells. Where no state can produce the others, they leave the marginal of x_d.
         """
-        rows, tables = self.find(batch), self._tables()
+        rows, tables = self.find(batch), self.tables()
         told = self._messages(rows, tables)
         beliefs = self._beliefs(told)
         out = []
@@ -334,11 +342,14 @@ class Circuit(Model):
         return -(belief * tables[column][rows[:, column]]).sum(1).double().log()
 
     def most_probable(self, batch: Batch, asked: Regions | None = None) -> Batch:
-        """The batch with what is unknown at argmax over states and cells together of P(unknown, states | known).
+        """The batch with what is unknown at argmax over states and cells together of P(unknown, states | known)."""
+        return self.best(batch, asked)[0]
 
-        The most probable explanation, by messages of maxima in place of sums; of numbers the medians of places stand to
-        choose from.
-        asked: regions of unknown cells by column.
+    def best(self, batch: Batch, asked: Regions | None = None) -> tuple[Batch, PerRow]:
+        """The most probable completion of each row, and the logarithm of its probability with the states -> (n,).
+
+        By messages of maxima in place of sums; of numbers the medians of places stand to choose from. asked: regions of
+        unknown cells by column.
         """
         asked, rows, n = asked or {}, self.find(batch), len(batch)
         peaks = [law.peaks(asked.get(d)) for d, law in enumerate(self.laws)]
@@ -346,13 +357,15 @@ class Circuit(Model):
         latents = len(self.parents)
         inward: list[States] = [torch.empty(0, 0)] * latents
         upward: list[States] = [torch.empty(0, 0)] * latents
-        none = torch.zeros(n, dtype=torch.float64)
+        log_p = self.log_within(batch, rows)
         for z in reversed(range(latents)):
-            factors = [tables[d][rows[:, d]] for d in self.hung[z]] + [upward[c] for c in self.below[z]]
-            inward[z] = self._product(factors, none)
+            factors = [tables[d][rows[:, d]] for d in self._here(z, asked)] + [upward[c] for c in self.below[z]]
+            inward[z] = self._product(factors, log_p)
             if z:
                 upward[z] = torch.stack([(inward[z] * row).amax(1) for row in self.transitions[z - 1]], 1)
-        state = [(inward[0] * self.prior).argmax(1)]
+        highest, first = (inward[0] * self.prior).max(1)
+        log_p += highest.double().log()
+        state = [first]
         for z in range(1, latents):
             state.append((self.transitions[z - 1][state[self.parents[z]]] * inward[z]).argmax(1))
         x = self._blank(n)
@@ -363,4 +376,9 @@ class Circuit(Model):
                 law.places.write(law.places.representative(best), *x, rows=unknown)
         kept = zip(batch.x, batch.known, x, strict=True)
         made = tuple(c.to(d.dtype) if k is None else torch.where(k, c.to(d.dtype), d) for c, k, d in kept)
-        return Batch(made, (None, None), batch.cond)
+        return Batch(made, (None, None), batch.cond), log_p
+
+
+def impossible(row: int) -> EvidenceError:
+    """What a row without any probability raises."""
+    return EvidenceError(f"the evidence has no probability (row {row}); widen it or leave a part of it out")

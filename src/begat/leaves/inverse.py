@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from begat.core import Region
 from begat.leaves.base import At, Drawn, Observed, PerState, Tails
 
 Ranks = Int[Tensor, " m"]
+Logs = Float[Tensor, "k _"]
 LARGEST_WHOLE = 2.0**53
 """Beyond it not every whole number is a float64."""
 _MAGNITUDE = 0x7FFF_FFFF_FFFF_FFFF
@@ -36,9 +37,20 @@ class ByTails(ABC):
         lower, upper = self._ends(region)
         if lower > upper:
             return torch.full((self.states,), -torch.inf, dtype=torch.float64)
-        below, above = self._tails_at(column, torch.tensor([lower, upper], dtype=torch.float64))
-        from_below = below[:, 1] <= above[:, 0]
-        mass = torch.where(from_below, below[:, 1] - below[:, 0], above[:, 0] - above[:, 1])
+        return self._between(column, torch.tensor([lower, upper], dtype=torch.float64))[:, 0]
+
+    def log_masses(self, column: int, cuts: At) -> Logs:
+        """log P(X in interval i | k) of the m + 1 intervals between rising cuts (m,) -> (K, m + 1).
+
+        On a grid the cuts lie between its points.
+        """
+        end = torch.tensor([torch.inf], dtype=torch.float64)
+        return self._between(column, torch.cat([-end, cuts, end]))
+
+    def _between(self, column: int, ends: At) -> Logs:
+        below, above = self._tails_at(column, ends)
+        from_below = below[:, 1:] <= above[:, :-1]
+        mass = torch.where(from_below, below[:, 1:] - below[:, :-1], above[:, :-1] - above[:, 1:])
         return mass.clamp(min=0.0).log()
 
     def sample_in(self, column: int, region: Region, state: Observed, *, generator: Generator) -> Drawn:
@@ -81,7 +93,7 @@ class ByTails(ABC):
         return float(region.lower), float(region.upper)
 
     def _tails_at(self, column: int, ends: At) -> Tails:
-        """Both tails at ends that may be infinite -> (K, 2) each."""
+        """Both tails at ends that may be infinite -> (K, m) each."""
         below, above = self.tails(column, torch.where(ends.isfinite(), ends, 0.0))
         below = torch.where(ends == torch.inf, 1.0, torch.where(ends == -torch.inf, 0.0, below))
         above = torch.where(ends == torch.inf, 0.0, torch.where(ends == -torch.inf, 1.0, above))

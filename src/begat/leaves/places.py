@@ -76,8 +76,7 @@ class Places(nn.Module):
 
     def settle(self, counts: PerPlace) -> None:
         """Take q(v) of the fitted leaf and p0(v), from the weight of the rows in each place (V,)."""
-        every = [self.leaf.log_mass(0, self.region(v))[0] for v in range(self.size)]
-        log_q = torch.stack(every) if every else torch.empty(0, dtype=torch.float64)
+        log_q = self._log_shares()
         q, n = log_q.exp(), counts.sum()
         best, chosen = -torch.inf, q
         for c in (*PULLS, torch.inf):
@@ -90,6 +89,16 @@ class Places(nn.Module):
             if score > best:
                 best, chosen = score, made
         self.take(log_q, (chosen / chosen.sum().clamp(min=1e-300)).log())
+
+    def _log_shares(self) -> PerPlace:
+        """log q(v) of every place -> (V,)."""
+        law, first = self.leaf_of_numbers, torch.empty(0, dtype=torch.float64)
+        plain = isinstance(law, ByTails) and not (isinstance(self.leaf, Special) and any(self.leaf.atoms))
+        if self.intervals and plain:
+            first = law.log_masses(0, self.cuts)[0]
+            first = first + (self.leaf.codes.table(0)[0, 0] if isinstance(self.leaf, Special) else 0.0)
+        rest = [self.leaf.log_mass(0, self.region(v))[0] for v in range(len(first), self.size)]
+        return torch.cat([first, torch.stack(rest)]) if rest else first
 
     def take(self, log_q: PerPlace, log_base: PerPlace) -> None:
         """Set log q(v) and log p0(v) -> (V,) each, -inf where nothing can lie in a place; base is p0(v) in float32."""

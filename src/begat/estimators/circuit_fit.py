@@ -1,0 +1,152 @@
+"""From rows cut into places to a fitted circuit: structure, start, stepwise EM, and whether columns lean on another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from begat.codecs.table import Slot
+from begat.core import Batch, Spec
+from begat.estimators import leaning, structure, training
+from begat.estimators.cutting import Cut, cut
+from begat.families.circuit import Circuit as Model
+from begat.families.coupled import Coupling
+from begat.fitting.em import Course, Schedule, stepwise
+from begat.leaves.places import Places
+from begat.random import mixed
+
+ROWS = 2048
+"""Rows whose messages are passed at a time."""
+TRIAL = 6_000
+"""Rows at most that tell whether leaning pays; a quarter of them are held out."""
+TRIAL_UNITS, TRIAL_EPOCHS, TRIAL_BATCH = 64, 12, 512
+DEVIATIONS = 2.0
+"""Standard errors by which columns that lean must be more probable than columns that do not."""
+
+Cells = Int[Tensor, "n d"]
+Weight = Float[Tensor, " n"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a circuit is made with, whatever the number of its states: see the estimator's keywords.
+
+    root: the column whose latent is the first.
+    """
+
+    spec: Spec
+    root: int | None
+    tree: bool
+    rank: int
+    alpha: float
+    hide: float
+    seed: int
+
+
+class Fitted(NamedTuple):
+    """A circuit, the structure it has, and how its fit went."""
+
+    model: Model
+    found: structure.Structure
+    course: Course
+
+
+def fit(
+    recipe: Recipe,
+    places: Sequence[Places],
+    cells: Cells,
+    weight: Weight | None,
+    units: int,
+    epochs: int,
+    *,
+    held: Cells,
+    batch: int,
+    begin: Callable[[Course], tuple[Course, Any]] | None = None,
+    **how: Any,
+) -> Fitted:
+    """A circuit of so many states, fitted to rows of these weights, scored and stopped by rows held out.
+
+    begin: where to go on from, and what keeps the course, given the course at the start. how: `seconds` and `tell`, as
+    of `stepwise`.
+    """
+    found = structure.learn(places, cells, weight, root=recipe.root, states=units, tree=recipe.tree)
+    units = 1 if all(h < 0 for h in found.hosts) else units
+    laws = [structure.law(p, units, recipe.alpha, alone=h < 0) for p, h in zip(places, found.hosts, strict=True)]
+    model = Model(recipe.spec, laws, found.hosts, found.parents, units)
+    rng = torch.Generator().manual_seed(mixed(recipe.seed, "start", units))
+    stats = structure.start(laws, found, cells, weight, units, rng)
+    model.begin(stats, recipe.rank, structure.EVEN)
+    course, keep = (Course(stats=stats), None) if begin is None else begin(Course(stats=stats))
+    unknown = torch.tensor([p.size for p in places])
+    plan = Schedule(epochs, batch, recipe.hide, seed=recipe.seed)
+    score = (lambda: float(dependence(model, held).mean())) if len(held) else None
+    course = stepwise(model, cells, unknown, plan, course, weight=weight, score=score, keep=keep, **how)
+    return Fitted(model, found, course)
+
+
+def dependence(model: Model, cells: Cells) -> Float[Tensor, " n"]:
+    """log P(x) - sum_d log p0(x_d) of rows given as places -> (n,)."""
+    return torch.cat([model.log_ratio(piece.long()) for piece in cells.split(ROWS)])
+
+
+# leaning ----------------------------------------------------------------------------------------------------------
+def coupling(
+    recipe: Recipe, wanted: Any, slots: Sequence[Slot], rows: Cut, first: Batch, border: Any, hub: int | None
+) -> Coupling | None:
+    """The coupling that makes held-out rows most probable, if any does; that on this hub without a trial.
+
+    Each is tried with a small circuit on some of the rows `first`: scores are of rows that it has not seen, and a
+    coupling must be better than none by DEVIATIONS standard errors of the paired difference.
+    """
+    from begat.estimators import leaves
+
+    found = leaning.candidates(slots, rows.places, first, leaves.settle(wanted, slots), target=recipe.root, hub=hub)
+    if hub is not None or not found:
+        return found[0] if found else None
+    some = first.rows(training.spaced(len(first), TRIAL))
+    plain, best = _tried(recipe, rows.places, some), None
+    score = plain
+    for each in found:
+        parts = dict(zip(each.columns, leant(each, slots, _of(border, some), lambda b: b).places, strict=True))
+        places = [parts.get(d, p) for d, p in enumerate(rows.places)]
+        new = _tried(recipe, places, each.apart(some))
+        gain = new - plain
+        if float(new.mean()) > float(score.mean()) and float(gain.mean()) > DEVIATIONS * float(
+            gain.std() / max(len(gain), 1) ** 0.5
+        ):
+            best, score = each, new
+    return best
+
+
+def leant(found: Coupling, slots: Sequence[Slot], rows: training.Training, seen_as: Callable[[Batch], Batch]) -> Cut:
+    """The rows as places of what is left of the columns that lean."""
+    return cut("auto", leaning.residual(slots, found), rows, lambda b: found.apart(seen_as(b)))
+
+
+def merged(rows: Cut, found: Coupling, left: Cut) -> Cut:
+    """All columns as places, those that lean as what is left of them."""
+    places, cells = list(rows.places), rows.cells.clone()
+    for i, d in enumerate(found.columns):
+        places[d], cells[:, d] = left.places[i], left.cells[:, i]
+    return Cut(places, cells, rows.weight, {**rows.names, **left.names})
+
+
+def _of(border: Any, batch: Batch) -> training.Training:
+    return training.Training(border, len(batch), batch, [batch])
+
+
+def _tried(recipe: Recipe, places: Sequence[Places], batch: Batch) -> Float[Tensor, " n"]:
+    """log P of every fourth of these rows under a small circuit that is fitted to the others."""
+    cells = torch.stack([p.find(batch) for p in places], 1)
+    held = torch.arange(len(cells)) % 4 == 3
+    units = min(TRIAL_UNITS, max(len(cells) // 64, 1))
+    weight = None if batch.weight is None else batch.weight[~held]
+    made = fit(recipe, places, cells[~held].int(), weight, units, TRIAL_EPOCHS, held=cells[held], batch=TRIAL_BATCH)
+    test = batch.rows(held)
+    own = made.model.log_within(test, cells[held])
+    return own + dependence(made.model, cells[held])
