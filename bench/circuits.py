@@ -51,7 +51,7 @@ def measured(name: str, seed: int) -> dict[str, object]:
     started = perf_counter()
     model = Circuit(schema=schema, random_state=seed).fit(train, target)
     cell: dict[str, object] = {"data": name, "seed": seed, "date": date.today().isoformat()}
-    cell |= {"fit_seconds": round(perf_counter() - started, 1), "units": model.model_.states}
+    cell |= {"fit_seconds": round(perf_counter() - started, 1), "units": model.units_}
     floor = NaiveBayes(task="density", schema=schema).fit(train)
     mixture = Circuit(schema=schema, shape="mixture", random_state=seed).fit(train, target)
     whole = [model.log_prob(held), mixture.log_prob(held), floor.log_prob(held)]

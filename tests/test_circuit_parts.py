@@ -304,15 +304,21 @@ def test_a_fit_that_goes_on_is_the_fit_that_was_never_stopped(stop):
     assert torch.equal(coin.p, whole.p)
 
 
-def test_the_best_state_is_kept_and_patience_ends_a_fit():
-    rows = torch.zeros(100, 1, dtype=torch.long)
-    scores = iter([1.0, 3.0, 2.0, 2.5, 2.9, 0.0])
+@pytest.mark.parametrize(("sure", "kept"), [(True, "best"), (False, "last")])
+def test_the_last_state_is_kept_unless_the_best_is_better_for_certain(sure, kept):
+    """The scores fall with the share, which falls from 1/2: by as much in each row, or by anything."""
+    rows = (torch.rand(4_000, 1, generator=rng()) < 0.3).long()
+    slope = torch.ones(100) if sure else torch.linspace(-1.0, 1.01, 100)
     coin = Coin()
+    coin.p = torch.tensor(0.5)
+    states: list[float] = []
     course = stepwise(
-        coin, rows, torch.tensor([2]), Schedule(50, patience=3, hide=0.0), begun(), score=lambda: next(scores)
-    )
-    assert course.history == [1.0, 3.0, 2.0, 2.5, 2.9] and course.best_score == 3.0 and "3 epochs" in course.ended
-    assert torch.equal(coin.p, course.best["p"])
+        coin, rows, torch.tensor([2]), Schedule(4, batch=1_000, hide=0.0), begun(), score=lambda: coin.p * slope,
+        tell=lambda *_: states.append(float(coin.p)),
+    )  # fmt: skip
+    assert len(course.history) == 4 and states[0] > states[-1]
+    assert float(coin.p) == float(course.best["p"]) == (max(states) if kept == "best" else states[-1])
+    assert course.best_score == pytest.approx(float(coin.p * slope.mean()))
 
 
 def test_an_interrupted_fit_keeps_its_best_state():

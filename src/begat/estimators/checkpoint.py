@@ -66,8 +66,7 @@ class Checkpoint:
             parts[group][rest] = tensor
         history = [float(score) for score in said["history"]]
         best = -math.inf if said["best_score"] is None else said["best_score"]
-        ended = said["ended"] if said["ended"].startswith("no better") else ""
-        return Course(said["step"], parts["stats"], parts["state"], parts["best"], best, said["waited"], history, ended)
+        return Course(said["step"], parts["stats"], parts["state"], parts["best"], best, history)
 
     def write(self, course: Course) -> None:
         """Leave the course in the folder, whole or not at all."""
@@ -80,8 +79,7 @@ class Checkpoint:
         }
         said: dict[str, Any] = {
             "hyper-parameters": self.recipe, "rows": self.data, "tensors": tensors_digest(tensors), "step": course.step,
-            "best_score": course.best_score if math.isfinite(course.best_score) else None, "waited": course.waited,
-            "history": course.history, "ended": course.ended,
+            "best_score": course.best_score if math.isfinite(course.best_score) else None, "history": course.history,
         }  # fmt: skip
         with whole(Path(self.path)) as part:
             save_file(tensors, part, metadata={"course": json.dumps(said)})

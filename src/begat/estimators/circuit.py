@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any, Self
@@ -33,20 +34,18 @@ from begat.random import Seed, generator, mixed
 from begat.schema import Schema
 
 MOST_UNITS = 256
-ROWS_A_UNIT = 32
-"""Rows for each state of a latent at least, where nothing is said."""
+POWER = 0.57
+"""Of n rows, the states of a latent are about n to this power, where nothing is said."""
 WORK = 16 * MOST_UNITS**2
 """Cells of all tables between latents at most, where nothing is said: what a step of learning costs."""
-EPOCHS = (4, 40, 100)
+EPOCHS = (4, 30, 60)
 """Passes over the rows, where nothing is said: at least, over TYPICAL rows, at most; fewer over more of them."""
 TYPICAL = 10_000
 BATCH = 1024
 SMALL = 4_000
 """Rows up to which the number of states is chosen by held-out likelihood."""
-MOST_HELD = 4_000
-HIDE = (0.3, 0.1)
-"""The probability with which a cell is hidden, where nothing is said, of up to FEW rows and of more."""
-FEW = 5_000
+MOST_HELD, LEAST_HELD = 4_000, 200
+"""Rows that are held out at most, and at least where they are not a tenth of all."""
 
 
 class Circuit(Generative):
@@ -58,18 +57,18 @@ class Circuit(Generative):
     information of the columns. Any marginal and conditional is exact, up to single precision (a few 1e-6). A category
     as y makes a classifier, a number a regression; either is a column of the one joint.
 
-    units: states of each latent, or "auto": up to 256, by the number of rows and columns; of few rows the number with
-    the best held-out likelihood. rank: statistics of the table between two latents (maths.bilinear). hide: the
-    probability with which a cell is hidden from a step of the fit, or "auto". lean_on: a column of numbers on which
-    others lean: they are scored as what is left of them once it is known (families.coupled); "auto" takes the one that
-    makes held-out rows most probable, if any does, None takes none. alpha: pseudo-rows, spread as the whole column, in
-    each state's law of a column. leaves: each column's own law, as of NaiveBayes. epochs: passes over the rows, or
-    "auto". validation: share of the rows held out to choose and to stop by. seconds: the fit ends after them with the
-    best state so far. task, missing, unseen, schema: as of NaiveBayes. random_state: of the start, the order of the
-    rows and what is hidden: the same seed, the same fit.
+    units: states of each latent, or "auto": about n^0.57 of n rows, at most 256; of up to 4,000 rows a quarter of them,
+    and so on, where held-out rows are more probable for certain. rank: statistics of the table between two latents
+    (maths.bilinear). hide: the probability with which a cell is hidden from a step of the fit. lean_on: the column of
+    numbers that others lean on, which are scored as what is left of them once it is known (families.coupled); "auto"
+    takes the one that makes held-out rows most probable, if any does, None takes none. alpha: pseudo-rows, spread as
+    the whole column, in each state's law of a column. leaves: each column's own law, as of NaiveBayes. epochs: passes
+    over the rows, or "auto". validation: share of the rows held out to choose what is chosen; of few rows up to a tenth
+    if it is not 0. seconds: the fit ends after them with the best state so far. task, missing, unseen, schema: as of
+    NaiveBayes. random_state: of the start, the order of the rows and what is hidden: the same seed, the same fit.
 
-    Fitted: structure_ (the tree), history_ (held-out log-likelihood of the columns' dependence after each epoch, nats
-    per row over independent columns), leaves_, rows_.
+    Fitted: units_ (the states of each latent), structure_ (the tree), history_ (held-out log-likelihood of the columns'
+    dependence after each epoch, nats per row over independent columns), leaves_, rows_.
 
     Reference: Liu and Van den Broeck (2021), Tractable regularization of probabilistic circuits.
     """
@@ -79,8 +78,8 @@ class Circuit(Generative):
         *,
         units: int | str = "auto",
         shape: str = "tree",
-        rank: int = 6,
-        hide: float | str = "auto",
+        rank: int = 5,
+        hide: float = 0.1,
         lean_on: str | int | None = "auto",
         alpha: float = 1.0,
         leaves: str | tuple[str, Mapping[str, Any]] | Mapping[Any, Any] = "auto",
@@ -110,6 +109,7 @@ class Circuit(Generative):
         self.random_state = random_state
 
     model_: Model | Coupled
+    units_: int
     structure_: structure.Structure
     leaves_: dict[Any, str]
     history_: list[float]
@@ -147,7 +147,7 @@ class Circuit(Generative):
         if parts.weight is not None and not float(parts.weight.sum()) > 0:
             raise DataError("all sample weights are zero; give at least one row a positive weight")
         made = circuit_fit.Recipe(
-            self._spec(), self._target(), self.shape == "tree", self.rank, self.alpha, self._hide(len(parts.cells)),
+            self._spec(), self._target(), self.shape == "tree", self.rank, self.alpha, self.hide,
             generator(self.random_state).initial_seed(),
         )  # fmt: skip
         found = None
@@ -164,17 +164,13 @@ class Circuit(Generative):
             raise DataError(f"lean_on is {self.lean_on!r}, no column that is scored{did_you_mean(self.lean_on, names)}")
         return names.index(self.lean_on)
 
-    def _hide(self, n: int) -> float:
-        if self.hide != "auto":
-            return float(self.hide)
-        return HIDE[n > FEW]
-
     def _learn(self, rows: Cut, made: circuit_fit.Recipe, found: Coupling | None, checkpoint: Any, tell: Any) -> Self:
         """The fit to these rows: of each number of states, the best kept."""
         n, weight = len(rows.cells), rows.weight
         self.leaves_, self.rows_ = rows.names, float(n if weight is None else weight.sum())
         held = torch.randperm(n, generator=torch.Generator().manual_seed(mixed(made.seed, "held out")))
-        held = held[: min(round(self.validation * n), MOST_HELD)]
+        share = self.validation and max(self.validation, min(LEAST_HELD / max(n, 1), 0.1))
+        held = held[: min(round(share * n), MOST_HELD)]
         here = torch.ones(n, dtype=torch.bool)
         here[held] = False
         cells, some = rows.cells[here], None if weight is None else weight[here]
@@ -189,9 +185,11 @@ class Circuit(Generative):
                 made, rows.places, cells, some, units, self._epochs(len(cells)), held=rows.cells[held], batch=BATCH,
                 begin=None if checkpoint is None else begin, seconds=self.seconds, tell=tell,
             )  # fmt: skip
-            if best is None or fit.course.best_score > best.course.best_score:
-                best = fit
+            if best is not None and not circuit_fit.surpasses(fit, best, rows.cells[held]):
+                break
+            best = fit
         assert best is not None
+        self.units_ = best.model.states
         self.structure_, self.history_, self._held = best.found, best.course.history, {}
         best.model.widen()
         self.model_ = best.model if found is None else Coupled(best.model, found)
@@ -209,15 +207,13 @@ class Circuit(Generative):
         return next(d for d, slot in enumerate(self._columns()) if slot.column.name == self.schema_.target)
 
     def _sizes(self, n: int, columns: int) -> tuple[int, ...]:
-        """The numbers of states to try."""
+        """The numbers of states to try, in turn for as long as fewer are better."""
         if self.units != "auto":
             return (int(self.units),)
-        most = MOST_UNITS
-        while most > 1 and (most * ROWS_A_UNIT > 2 * n or columns * most**2 > WORK):
+        most = 2 ** round(POWER * math.log2(max(n, 1)))
+        while most > 1 and (most > MOST_UNITS or columns * most**2 > WORK):
             most //= 2
-        if n > SMALL:
-            return (most,)
-        return tuple(dict.fromkeys(max(most // f, 1) for f in (8, 4, 2, 1)))
+        return tuple(dict.fromkeys(max(most // f, 1) for f in ((1,) if n > SMALL else (1, 4, 16, 64))))
 
     def _epochs(self, n: int) -> int:
         if self.epochs != "auto":
@@ -352,6 +348,7 @@ class Circuit(Generative):
 
     def _restore(self, model: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
         self.structure_, self.model_ = file.restored(model, tensors, self._columns(), self._spec())
+        self.units_ = self._circuit.states
         self.leaves_, self.rows_ = dict(map(tuple, model["leaves"])), model["rows"]
         self.history_ = [float(score) for score in model["history"]]
 

@@ -84,7 +84,7 @@ def fit(
     course, keep = (Course(stats=stats), None) if begin is None else begin(Course(stats=stats))
     unknown = torch.tensor([p.size for p in places])
     plan = Schedule(epochs, batch, recipe.hide, seed=recipe.seed)
-    score = (lambda: float(dependence(model, held).mean())) if len(held) else None
+    score = (lambda: dependence(model, held)) if len(held) else None
     course = stepwise(model, cells, unknown, plan, course, weight=weight, score=score, keep=keep, **how)
     return Fitted(model, found, course)
 
@@ -92,6 +92,14 @@ def fit(
 def dependence(model: Model, cells: Cells) -> Float[Tensor, " n"]:
     """log P(x) - sum_d log p0(x_d) of rows given as places -> (n,)."""
     return torch.cat([model.log_ratio(piece.long()) for piece in cells.split(ROWS)])
+
+
+def surpasses(one: Fitted, other: Fitted, held: Cells) -> bool:
+    """Whether held-out rows are more probable under one circuit by more than a standard error of the difference."""
+    if not len(held):
+        return False
+    gap = dependence(one.model, held) - dependence(other.model, held)
+    return float(gap.mean()) > float(gap.std(correction=0)) / len(gap) ** 0.5
 
 
 # leaning ----------------------------------------------------------------------------------------------------------

@@ -23,6 +23,9 @@ CROWDED = 8
 SURE = 5.0
 """Deviations by which the mutual information of two columns exceeds that of independent ones to count: two columns of
 noise in three million do."""
+ROOT, CLOSE = 5.0, 0.3
+"""Mutual information with the root counts so many times, up to so many nats: what a person asks about would fade with
+every latent between, but columns that hang together closely stay neighbours."""
 OWN, NEAR, FAR = 3.0, 1.0, 0.05
 """Weights in the clustering for a latent: of its column, of that one's neighbours in the tree, of all others."""
 LEVEL = 0.5
@@ -60,9 +63,9 @@ def learn(
 ) -> Structure:
     """The structure of these columns whose cells lie in these places (n, D), of rows of these weights.
 
-    The tree spans the columns that depend on any other and holds most of their mutual information. Each has a latent,
-    but columns of at most `states` places at the tips hang on that of their neighbour; without `tree` all hang on one.
-    root: the column whose latent is the first, if it depends on any.
+    The tree spans the columns that depend on any other and holds most of their mutual information, that with the root
+    weighing more. Each has a latent, but columns of at most `states` places at the tips hang on that of their
+    neighbour; without `tree` all hang on one. root: the column whose latent is the first, if it depends on any.
     """
     most = min(max(math.isqrt(len(rows) // CROWDED), 4), GROUPS)
     groups, sizes = grouped(places, rows, most)
@@ -73,6 +76,9 @@ def learn(
         return Structure((-1,), (-1,) * len(places), (-1,), ())
     some = information[inside][:, inside]
     first = inside.index(root) if root in inside else int(some.sum(1).argmax())
+    if root in inside:
+        near = torch.maximum(some[first], (ROOT * some[first]).clamp(max=CLOSE))
+        some[first], some[:, first] = near, near
     found = spanning_tree(some, first)
     if not tree:
         found = tuple(-1 if v == first else first for v in range(len(inside)))

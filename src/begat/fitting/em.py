@@ -17,6 +17,7 @@ from begat.random import mixed
 
 Rows = Int[Tensor, "n d"]
 Weight = Float[Tensor, " n"]
+Scores = Float[Tensor, " held"]
 Tensors = dict[str, Tensor]
 FIRST_RATE = 0.75
 """The share of a batch in the running counts at the start: states that are still to be found are soon forgotten."""
@@ -42,15 +43,13 @@ class Schedule:
     """How a fit goes: epochs of batches of `batch` rows, each cell hidden with the probability `hide`.
 
     The rate falls linearly over the epochs. A hidden cell sends no message and is counted nowhere, which keeps the
-    states from remembering single rows, as dropout does a network. patience: epochs without a better held-out score
-    after which the fit ends. seed: of the order of the rows, a function of (seed, epoch), and of what is hidden, one of
-    (seed, step).
+    states from remembering single rows, as dropout does a network. seed: of the order of the rows, a function of
+    (seed, epoch), and of what is hidden, one of (seed, step).
     """
 
     epochs: int
     batch: int = 1024
     hide: float = 0.3
-    patience: int = 10
     seed: int = 0
 
 
@@ -66,7 +65,6 @@ class Course:
     state: Tensors = field(default_factory=dict)
     best: Tensors = field(default_factory=dict)
     best_score: float = -math.inf
-    waited: int = 0
     history: list[float] = field(default_factory=list)
     ended: str = ""
 
@@ -79,7 +77,7 @@ def stepwise(
     course: Course,
     *,
     weight: Weight | None = None,
-    score: Callable[[], float] | None = None,
+    score: Callable[[], Scores] | None = None,
     seconds: float | None = None,
     keep: Callable[[Course], Any] | None = None,
     tell: Callable[[int, int, float | None], Any] | None = None,
@@ -90,10 +88,12 @@ def stepwise(
     "Online EM for unsupervised models" (2009), section 3.2.
 
     course: where to begin, with the first running counts (of all rows) in `stats`; it is changed, and its `best` is
-    the state with the best `score` (the last one without it), which the learner has at the end. unknown: what stands
-    for a hidden cell of each column. seconds: the fit ends at the first step after them; they drive no rate. keep:
-    called with the course after each epoch, to be able to go on from there. tell: called after each epoch with its
-    number, the number of epochs, and the score. KeyboardInterrupt ends the fit with the best state so far.
+    the state that the learner has at the end: the last one, unless the held-out rows are less probable under it than
+    under the best one by more than a standard error, or the fit was cut short. unknown: what stands for a hidden cell
+    of each column. score: the log-likelihood of each held-out row. seconds: the fit ends at the first step after them;
+    they drive no rate. keep: called with the course after each epoch, to be able to go on from there. tell: called
+    after each epoch with its number, the number of epochs, and the mean score. KeyboardInterrupt ends the fit with the
+    best state so far.
     """
     n, started = len(rows), monotonic()
     steps = -(-n // schedule.batch)
@@ -119,7 +119,7 @@ def stepwise(
                 if seconds is not None and monotonic() - started > seconds:
                     course.ended = f"stopped after {seconds:g} s"
                     break
-            _settle(learner, course, schedule, score)
+            _settle(learner, course, score)
             if keep is not None:
                 keep(course)
             if tell is not None:
@@ -127,25 +127,36 @@ def stepwise(
     except KeyboardInterrupt:
         course.ended = "interrupted"
         if not course.best:
-            _settle(learner, course, schedule, score)
+            _settle(learner, course, score)
+    _choose(learner, course, score)
     learner.restore(course.best or learner.state())
     return course
 
 
-def _settle(learner: Learner, course: Course, schedule: Schedule, score: Callable[[], float] | None) -> None:
+def _settle(learner: Learner, course: Course, score: Callable[[], Scores] | None) -> None:
     """Take the learner's state into the course, as the best one if it is."""
     course.state = {name: value.clone() for name, value in learner.state().items()}
     if score is None:
         course.best = course.state
         return
-    found = score()
+    found = float(score().mean())
     course.history.append(found)
     if found > course.best_score or not course.best:
-        course.best, course.best_score, course.waited = course.state, found, 0
-    else:
-        course.waited += 1
-        if course.waited >= schedule.patience:
-            course.ended = f"no better held-out score in {schedule.patience} epochs"
+        course.best, course.best_score = course.state, found
+
+
+def _choose(learner: Learner, course: Course, score: Callable[[], Scores] | None) -> None:
+    """The last state in place of the best one, where it is not worse for certain: its rates have fallen, and of many
+    states of a course one is best by chance."""
+    if score is None or course.ended or not course.state:
+        return
+    learner.restore(course.best)
+    best = score()
+    learner.restore(course.state)
+    last = score()
+    gap = best - last
+    if float(gap.mean()) <= float(gap.std(correction=0)) / len(gap) ** 0.5:
+        course.best, course.best_score = course.state, float(last.mean())
 
 
 def _hidden(rows: Rows, unknown: Int[Tensor, " d"], schedule: Schedule, step: int) -> Rows:

@@ -93,10 +93,11 @@ class Places(nn.Module):
     def _log_shares(self) -> PerPlace:
         """log q(v) of every place -> (V,)."""
         law, first = self.leaf_of_numbers, torch.empty(0, dtype=torch.float64)
-        plain = isinstance(law, ByTails) and not (isinstance(self.leaf, Special) and any(self.leaf.atoms))
-        if self.intervals and plain:
+        atoms = isinstance(self.leaf, Special) and any(self.leaf.atoms)
+        if self.intervals and isinstance(law, ByTails) and not atoms:
             first = law.log_masses(0, self.cuts)[0]
-            first = first + (self.leaf.codes.table(0)[0, 0] if isinstance(self.leaf, Special) else 0.0)
+            if isinstance(self.leaf, Special):
+                first = first + self.leaf.codes.table(0)[0, 0]
         rest = [self.leaf.log_mass(0, self.region(v))[0] for v in range(len(first), self.size)]
         return torch.cat([first, torch.stack(rest)]) if rest else first
 
