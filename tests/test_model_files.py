@@ -26,11 +26,13 @@ MUTATIONS = 1500
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     frame = table(300)
+    frame["near"] = (2.5 * frame["age"].fillna(30) + np.arange(300) % 3).round()
     fits = {
         "classes": begat.NaiveBayes().fit(frame, "income"),
         "number": begat.NaiveBayes(leaves={"age": "kde"}, alpha={"job": 0.5}).fit(frame, "price"),
         "density": begat.NaiveBayes().fit(frame),
         "circuit": begat.Circuit(units=3, epochs=2).fit(frame, "income"),
+        "circuit of columns that lean": begat.Circuit(units=3, epochs=2, lean_on="age").fit(frame, "income"),
     }
     for name, model in fits.items():
         model.save(folder / f"{name}.safetensors")

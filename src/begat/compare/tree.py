@@ -12,14 +12,16 @@ from begat.errors import BegatError
 MOST = 60
 """Columns that a picture has room for."""
 WIDEST = 7.0
+LEANS = " *"
+"""What marks a column that leans on another."""
 
 
 def plot_tree(model: Any, path: str | PathLike[str]) -> None:
     """Write the tree over the columns of a fitted circuit as a picture (.png, .svg, .pdf).
 
     A line joins two columns that the tree holds together; its width and its number are their mutual information in
-    nats. The column at the root is on the left: the target where there is one. Columns that depend on no other stand
-    below. BegatError for a model without a tree.
+    nats. The column at the root is on the left: the target where there is one. A column that leans on another stands
+    there as what is left of it. Columns that depend on no other stand below. BegatError for a model without a tree.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -31,6 +33,7 @@ def plot_tree(model: Any, path: str | PathLike[str]) -> None:
     target = model.schema_.target
     if model.role_ == "classification":  # the class is the circuit's last column, wherever the table has it
         names = [n for n in names if n != str(target)] + [str(target)]
+    leant = {str(name): str(hub) for name, hub in model.leans_.items()}
     links = {child: (parent, nats) for child, parent, nats in structure.links}
     inside = sorted({c for child, (parent, _) in links.items() for c in (child, parent)})
     if len(inside) > MOST:
@@ -38,12 +41,15 @@ def plot_tree(model: Any, path: str | PathLike[str]) -> None:
     at = _places(inside, {child: parent for child, (parent, _) in links.items()})
     depth, rows = 1 + max((x for x, _ in at.values()), default=0), 1 + max((y for _, y in at.values()), default=0)
     alone = [names[d] for d, host in enumerate(structure.hosts) if host < 0]
-    figure = Figure(figsize=(2.3 * max(depth, 2) + 0.8, 0.5 * rows + 1.2 + 0.25 * bool(alone)), layout="constrained")
+    figure = Figure(
+        figsize=(2.3 * max(depth, 2) + 0.8, 0.5 * rows + 1.2 + 0.25 * (bool(alone) + bool(leant))), layout="constrained"
+    )
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.set_axis_off()
     axes.set_xlim(-0.35, depth - 0.3)
-    axes.set_ylim(-rows + 0.2 - bool(alone), 0.8)
+    notes = bool(alone) + bool(leant)
+    axes.set_ylim(-rows + 0.2 - 0.5 * (notes + bool(notes)), 0.8)
     most = max((nats for _, nats in links.values()), default=1.0) or 1.0
     for child, (parent, nats) in links.items():
         (x0, y0), (x1, y1) = at[parent], at[child]
@@ -61,10 +67,26 @@ def plot_tree(model: Any, path: str | PathLike[str]) -> None:
             "fc": "#fff3d6" if goal else "#eef3f8",
             "ec": "#c79a2b" if goal else "#6d8cab",
         }
-        axes.text(x, -y, _short(names[c]), ha="center", va="center", fontsize=9, bbox=box, zorder=3)
+        axes.text(
+            x,
+            -y,
+            _short(names[c]) + (LEANS if names[c] in leant else ""),
+            ha="center",
+            va="center",
+            fontsize=9,
+            bbox=box,
+            zorder=3,
+        )
+    below = -rows - 0.3
+    if leant:
+        axes.text(
+            -0.3, below, f"{LEANS.strip()} what is left of it once {_short(next(iter(leant.values())))} is known",
+            fontsize=8.5, color="#555555", va="center",
+        )  # fmt: skip
+        below -= 0.45
     if alone:
         said = ", ".join(map(_short, alone[:12])) + (f" and {len(alone) - 12} more" if len(alone) > 12 else "")
-        axes.text(-0.3, -rows - 0.3, f"depends on no other column: {said}", fontsize=8.5, color="#555555", va="center")
+        axes.text(-0.3, below, f"depends on no other column: {said}", fontsize=8.5, color="#555555", va="center")
     axes.set_title("Which columns hang together (mutual information, nats)", fontsize=10.5, loc="left")
     saved(figure, path)
 

@@ -138,6 +138,7 @@ class Generative(BaseEstimator):
     @offered("classification", "regression")
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class argmax_y P(y | x) (maximum a posteriori), or E[y | x] of a numeric target -> (n,)."""
+        check_is_fitted(self, "model_")
         if self.role_ == "classification":
             return self.classes_[self._posterior(X).argmax(0).numpy()]
         encoded = self._encode(X, ignore_target=True)

@@ -68,7 +68,8 @@ class Circuit(Generative):
     NaiveBayes. random_state: of the start, the order of the rows and what is hidden: the same seed, the same fit.
 
     Fitted: units_ (the states of each latent), structure_ (the tree), history_ (held-out log-likelihood of the columns'
-    dependence after each epoch, nats per row over independent columns), leaves_, rows_.
+    dependence after each epoch, nats per row over independent columns), leaves_, leans_ (for each column that
+    leans, the one it leans on), rows_.
 
     Reference: Liu and Van den Broeck (2021), Tractable regularization of probabilistic circuits.
     """
@@ -112,6 +113,7 @@ class Circuit(Generative):
     units_: int
     structure_: structure.Structure
     leaves_: dict[Any, str]
+    leans_: dict[Any, Any]
     history_: list[float]
     rows_: float
 
@@ -189,11 +191,21 @@ class Circuit(Generative):
                 break
             best = fit
         assert best is not None
-        self.units_ = best.model.states
         self.structure_, self.history_, self._held = best.found, best.course.history, {}
         best.model.widen()
-        self.model_ = best.model if found is None else Coupled(best.model, found)
+        self._take(best.model if found is None else Coupled(best.model, found))
         return self
+
+    def _take(self, model: Model | Coupled) -> None:
+        """A fitted model, and what there is to say of it."""
+        self.model_, self.units_, self.leans_ = (
+            model,
+            (model.circuit if isinstance(model, Coupled) else model).states,
+            {},
+        )
+        if isinstance(model, Coupled):
+            names = [slot.column.name for slot in self._columns()]
+            self.leans_ = {names[d]: names[model.coupling.hub] for d in model.coupling.columns}
 
     @property
     def _circuit(self) -> Model:
@@ -347,8 +359,8 @@ class Circuit(Generative):
         return file.layout(header["model"], columns)
 
     def _restore(self, model: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
-        self.structure_, self.model_ = file.restored(model, tensors, self._columns(), self._spec())
-        self.units_ = self._circuit.states
+        self.structure_, fitted = file.restored(model, tensors, self._columns(), self._spec())
+        self._take(fitted)
         self.leaves_, self.rows_ = dict(map(tuple, model["leaves"])), model["rows"]
         self.history_ = [float(score) for score in model["history"]]
 

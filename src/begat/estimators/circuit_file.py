@@ -120,6 +120,9 @@ def restored(
     if not _can_lean(hub, columns, slots):
         raise FileError("a column that leans on another is no number without bounds; the file is damaged")
     values = [v for d in columns if (v := slots[d].value) is not None]
+    whole = torch.tensor([slots[d].column.grid is not None for d in columns])
+    if not bool((tensors["shift"].frac()[:, whole] == 0).all()):
+        raise FileError("a column that leans on another would leave its grid; the file is damaged")
     return found, Coupled(made, Coupling(hub, laws[hub].places, columns, values, tensors["shift"]))
 
 

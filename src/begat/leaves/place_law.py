@@ -125,8 +125,8 @@ class Smooth(PlaceLaw):
 
     with a hundredth of alpha pseudo-rows spread as p0 besides. mean_k and deviation_k are the moments under N(0, 1)
     given each interval, averaged over the state's counts, with one pseudo-row of the variance NARROW. c is WARY
-    times the number of pseudo-rows with the best leave-one-out likelihood (maths.shrinkage), infinite where the Gaussian
-    alone is better. Special codes and the remainder of numbers are a free table.
+    times the number of pseudo-rows with the best leave-one-out likelihood (maths.shrinkage), infinite where the
+    Gaussian alone is better. Special codes and the remainder of numbers are a free table.
     """
 
     kind = "smooth"
