@@ -54,7 +54,7 @@ def placed(name: str) -> tuple[Places, Batch, torch.Tensor]:
     recipe, table = Circuit(), frames.as_frame(COLUMNS[name])
     rows = training.of_table(recipe, table, target.split(table, None, "density", None))
     recipe._set_out(rows.border)
-    made = cut("auto", recipe._columns(), rows, recipe._wide)
+    made = cut("auto", recipe._joint.slots, rows, recipe._joint.put)
     return made.places[0], rows.first, made.cells[:, 0].long()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from os import PathLike
-from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -18,35 +17,15 @@ from begat.codecs import frame
 from begat.codecs.levels import Missing, Unseen
 from begat.codecs.table import Encoded
 from begat.core import Batch, Likelihood, Region
-from begat.errors import DataError, EvidenceError, NotOffered
+from begat.errors import DataError, EvidenceError
 from begat.estimators import saved, store
 from begat.estimators.border import Border
 from begat.estimators.fill import fill
+from begat.estimators.offered import offered
 from begat.estimators.rows import assemble
 from begat.estimators.target import Role
 from begat.random import Seed, generator
 from begat.schema import Column, Schema
-
-
-class offered:
-    """A verb that an estimator has in some roles only; in others asking for it is an AttributeError that says why."""
-
-    def __init__(self, *roles: Role):
-        self.roles = roles
-
-    def __call__(self, verb: Callable[..., Any]) -> offered:
-        self.verb, self.__doc__, self.__name__ = verb, verb.__doc__, verb.__name__
-        return self
-
-    def __get__(self, estimator: Any, owner: type) -> Any:
-        if estimator is None:
-            return self.verb
-        role = estimator._role()
-        if role not in self.roles:
-            how = "its target is a number" if role == "regression" else "it has no target"
-            wanted = "a category as y" if self.roles == ("classification",) else "y"
-            raise NotOffered(f"{owner.__name__} has no {self.__name__} here, since {how}; fit it with {wanted}")
-        return MethodType(self.verb, estimator)
 
 
 class Generative(BaseEstimator):

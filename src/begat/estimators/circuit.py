@@ -16,18 +16,20 @@ from begat.codecs import frame
 from begat.codecs.levels import Missing, Unseen
 from begat.codecs.source import TableSource
 from begat.codecs.table import Slot, TableCodec
-from begat.core import Batch, Field, Region, Spec
+from begat.core import Batch, Region
 from begat.errors import DataError, EvidenceError, did_you_mean
 from begat.estimators import circuit_file as file
 from begat.estimators import circuit_fit, parameters, structure, target, training
 from begat.estimators.base import Generative
 from begat.estimators.checkpoint import Checkpoint
 from begat.estimators.circuit_fit import ROWS
+from begat.estimators.class_column import ClassColumn
 from begat.estimators.cutting import Cut, cut
 from begat.estimators.rows import assemble
 from begat.estimators.store import Slot as TensorSlot
 from begat.families.circuit import Circuit as Model
-from begat.families.coupled import Coupled, Coupling
+from begat.families.coupled import Coupled
+from begat.families.coupling import Coupling
 from begat.fitting.counted import by_rows, pieces
 from begat.fitting.em import Course
 from begat.random import Seed, generator, mixed
@@ -143,20 +145,20 @@ class Circuit(Generative):
             goal = target.split(X, y, self.task, parameters.schema(self))
             rows = training.of_table(self, X, goal, sample_weight)
         self._set_out(rows.border)
-        slots = self._columns()
+        slots = self._joint.slots
         hub = None if self.lean_on in ("auto", None) else self._hub(slots)
-        parts = cut(self.leaves, slots, rows, self._wide)
+        parts = cut(self.leaves, slots, rows, self._joint.put)
         if parts.weight is not None and not float(parts.weight.sum()) > 0:
             raise DataError("all sample weights are zero; give at least one row a positive weight")
         made = circuit_fit.Recipe(
-            self._spec(), self._target(), self.shape == "tree", self.rank, self.alpha, self.hide,
+            self._joint.spec, self._joint.target, self.shape == "tree", self.rank, self.alpha, self.hide,
             generator(self.random_state).initial_seed(),
         )  # fmt: skip
         found = None
         if self.lean_on is not None:
-            found = circuit_fit.coupling(made, self.leaves, slots, parts, self._wide(rows.first), rows.border, hub)
+            found = circuit_fit.coupling(made, self.leaves, slots, parts, self._joint.put(rows.first), rows.border, hub)
         if found is not None:
-            parts = circuit_fit.merged(parts, found, circuit_fit.leant(found, slots, rows, self._wide))
+            parts = circuit_fit.merged(parts, found, circuit_fit.leant(found, slots, rows, self._joint.put))
         return self._learn(parts, made, found, checkpoint, tell)
 
     def _hub(self, slots: tuple[Slot, ...]) -> int:
@@ -204,7 +206,7 @@ class Circuit(Generative):
             {},
         )
         if isinstance(model, Coupled):
-            names = [slot.column.name for slot in self._columns()]
+            names = [slot.column.name for slot in self._joint.slots]
             self.leans_ = {names[d]: names[model.coupling.hub] for d in model.coupling.columns}
 
     @property
@@ -212,11 +214,10 @@ class Circuit(Generative):
         """The circuit itself, over what is left of columns that lean."""
         return self.model_.circuit if isinstance(self.model_, Coupled) else self.model_
 
-    def _target(self) -> int | None:
-        """The column of the target among those of the circuit."""
-        if self.role_ == "density":
-            return None
-        return next(d for d, slot in enumerate(self._columns()) if slot.column.name == self.schema_.target)
+    @property
+    def _joint(self) -> ClassColumn:
+        """The columns of the one joint."""
+        return ClassColumn(self.border_)
 
     def _sizes(self, n: int, columns: int) -> tuple[int, ...]:
         """The numbers of states to try, in turn for as long as fewer are better."""
@@ -231,79 +232,47 @@ class Circuit(Generative):
         if self.epochs != "auto":
             return int(self.epochs)
         least, typical, most = EPOCHS
-        return min(max(round(typical * (TYPICAL / max(n, 1)) ** (2 / 3)), least), most)
-
-    # the class among the columns ----------------------------------------------------------------------------------
-    def _columns(self) -> tuple[Slot, ...]:
-        """The columns of the circuit: those of the encoded table, and after them the class."""
-        slots, codes = self.border_.model.slots, self.border_.model.spec.fields[1].shape[0]
-        if self.role_ != "classification":
-            return slots
-        return (*slots, Slot(self.schema_[self.schema_.target], None, codes))
-
-    def _spec(self) -> Spec:
-        values, codes = self.border_.model.spec.fields
-        more = int(self.role_ == "classification")
-        return Spec((values, Field((codes.shape[0] + more,), None)))
-
-    def _wide(self, batch: Batch) -> Batch:
-        """The batch with its class as the last code; unknown where there is none, or -1."""
-        if self.role_ != "classification":
-            return batch
-        codes, known = batch.x[1], batch.known[1]
-        cond = torch.full((len(batch),), -1) if batch.cond is None else batch.cond
-        told = cond >= 0
-        if known is not None or not bool(told.all()):
-            known = torch.ones_like(codes, dtype=torch.bool) if known is None else known
-            known = torch.cat([known, told[:, None]], 1)
-        wide = torch.cat([codes, cond.clamp(min=0).to(codes.dtype)[:, None]], 1)
-        return Batch((batch.x[0], wide), (batch.known[0], known), None, batch.weight)
-
-    def _narrow(self, batch: Batch) -> Batch:
-        """The batch with its last code as its class."""
-        if self.role_ != "classification":
-            return batch
-        return Batch((batch.x[0], batch.x[1][:, :-1]), (None, None), batch.x[1][:, -1].long())
+        return min(max(round(typical * (TYPICAL / max(n, 1)) ** (1 / 3)), least), most)
 
     # what the verbs ask -------------------------------------------------------------------------------------------
     def _log_joint(self, batch: Batch) -> Tensor:
-        wide, place = self._wide(batch.having(cond=None)), self._target()
+        wide, place = self._joint.put(batch.having(cond=None)), self._joint.target
         if self.role_ == "classification":
             assert place is not None
             return by_rows(lambda b: self.model_.log_joint(b, place), wide, ROWS)
         return by_rows(lambda b: self.model_.log_prob(b)[None], wide, ROWS)
 
     def _log_posterior(self, batch: Batch) -> Tensor:
-        place = self._target()
+        place = self._joint.target
         assert place is not None
-        return by_rows(lambda b: self.model_.log_posterior(b, place), self._wide(batch.having(cond=None)), ROWS)
+        return by_rows(lambda b: self.model_.log_posterior(b, place), self._joint.put(batch.having(cond=None)), ROWS)
 
     def _expected(self, batch: Batch) -> Tensor:
-        place, column = self._target(), self.schema_[self.schema_.target]
+        place, column = self._joint.target, self.schema_[self.schema_.target]
         assert place is not None
         atoms = torch.from_numpy(np.asarray(column.encoded(np.array(column.atoms)), dtype=np.float64))
         numbers = torch.cat([self._circuit.laws[place].places.mean(), atoms])
         return by_rows(lambda b: self.model_.expected(b, place, numbers), batch, ROWS)
 
     def _draw(self, n: int, rng: Generator) -> Batch:
-        return self._narrow(self.model_.sample(n, generator=rng))
+        return self._joint.taken(self.model_.sample(n, generator=rng))
 
     def _complete(self, batch: Batch, regions: Mapping[Any, Region], rng: Generator) -> Batch:
         asked = self._asked(regions)
-        done = [self.model_.complete(piece, asked, generator=rng) for _, piece in pieces(self._wide(batch), ROWS)]
-        return self._narrow(_stacked(done))
+        done = [self.model_.complete(piece, asked, generator=rng) for _, piece in pieces(self._joint.put(batch), ROWS)]
+        return self._joint.taken(_stacked(done))
 
     def _asked(self, regions: Mapping[Any, Region]) -> dict[int, Region]:
         """Regions by the column of the circuit."""
-        where = {slot.column.name: d for d, slot in enumerate(self._columns())}
+        where = {slot.column.name: d for d, slot in enumerate(self._joint.slots)}
         return {where[name]: region for name, region in regions.items() if name in where}
 
     def _surprise(self, batch: Batch) -> dict[str | int, np.ndarray]:
-        wide = self._wide(batch)
+        wide = self._joint.put(batch)
         odd = by_rows(self.model_.surprise, wide, ROWS).numpy()
         cells = self._circuit.find(wide)
         out = {}
-        for d, slot in enumerate(self._columns()):
+        for d, slot in enumerate(self._joint.slots):
             known = (cells[:, d] < self._circuit.laws[d].size).numpy()
             if slot.column.name != self.schema_.target or known.any():
                 out[slot.column.name] = np.where(known, odd[d], np.nan)
@@ -318,8 +287,10 @@ class Circuit(Generative):
 
         def complete(batch: Batch, present: Mapping[Any, Region]) -> Batch:
             asked = self._asked(present)
-            wide = self._wide(batch)
-            return self._narrow(_stacked([self.model_.most_probable(piece, asked) for _, piece in pieces(wide, ROWS)]))
+            wide = self._joint.put(batch)
+            return self._joint.taken(
+                _stacked([self.model_.most_probable(piece, asked) for _, piece in pieces(wide, ROWS)])
+            )
 
         check_is_fitted(self, "model_")
         return self._filled(frame.as_frame(X), complete, 1, generator(0))[0]
@@ -336,7 +307,7 @@ class Circuit(Generative):
             what = "is given" if column in given else f"is none of the table{did_you_mean(column, self.schema_.names)}"
             raise EvidenceError(f"the column {column!r} {what}; ask for one that is not known")
         known, regions = self.border_.evidence(1, None, given)
-        whole = self.model_.log_prob(self._wide(known), self._asked(regions))[0]
+        whole = self.model_.log_prob(self._joint.put(known), self._asked(regions))[0]
         if torch.isneginf(whole):
             raise EvidenceError("the evidence has no probability; widen it or leave a part of it out")
         if column == self.schema_.target and self.role_ == "classification":
@@ -347,7 +318,7 @@ class Circuit(Generative):
             made, possible = codec.encode({column: at}, missing=self.missing)
             others = known.rows(torch.zeros(n, dtype=torch.long))
             cells = assemble(self.border_.model, n, (self.border_.model, others), (codec, made))
-        p = (self.model_.log_prob(self._wide(cells), self._asked(regions)) - whole).exp()
+        p = (self.model_.log_prob(self._joint.put(cells), self._asked(regions)) - whole).exp()
         return (p if possible is None else p * possible).numpy()
 
     # one file -----------------------------------------------------------------------------------------------------
@@ -359,7 +330,7 @@ class Circuit(Generative):
         return file.layout(header["model"], columns)
 
     def _restore(self, model: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
-        self.structure_, fitted = file.restored(model, tensors, self._columns(), self._spec())
+        self.structure_, fitted = file.restored(model, tensors, self._joint.slots, self._joint.spec)
         self._take(fitted)
         self.leaves_, self.rows_ = dict(map(tuple, model["leaves"])), model["rows"]
         self.history_ = [float(score) for score in model["history"]]

@@ -15,7 +15,8 @@ from begat.estimators import leaning
 from begat.estimators.store import Slot
 from begat.estimators.structure import Structure
 from begat.families.circuit import Circuit as Model
-from begat.families.coupled import Coupled, Coupling
+from begat.families.coupled import Coupled
+from begat.families.coupling import Coupling
 from begat.leaves.part import Part
 from begat.leaves.place_law import LAWS
 from begat.leaves.places import Places

@@ -15,7 +15,7 @@ from begat.core import Batch, Spec
 from begat.estimators import leaning, structure, training
 from begat.estimators.cutting import Cut, cut
 from begat.families.circuit import Circuit as Model
-from begat.families.coupled import Coupling
+from begat.families.coupling import Coupling
 from begat.fitting.em import Course, Schedule, stepwise
 from begat.leaves.places import Places
 from begat.random import mixed
@@ -25,7 +25,7 @@ ROWS = 2048
 TRIAL = 6_000
 """Rows at most that tell whether leaning pays; a quarter of them are held out."""
 TRIAL_UNITS, TRIAL_EPOCHS, TRIAL_BATCH = 64, 12, 512
-DEVIATIONS = 2.0
+DEVIATIONS = 4.0
 """Standard errors by which columns that lean must be more probable than columns that do not."""
 
 Cells = Int[Tensor, "n d"]

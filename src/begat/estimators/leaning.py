@@ -14,7 +14,7 @@ from begat.codecs.table import Slot
 from begat.core import Batch
 from begat.estimators import training
 from begat.estimators.wish import Wish
-from begat.families.coupled import Coupling
+from begat.families.coupling import Coupling
 from begat.leaves.places import Places
 from begat.maths.entropy import spacings
 from begat.schema import Column
@@ -23,6 +23,10 @@ Numbers = npt.NDArray[np.float64]
 ROWS = 4_000
 """Rows that tell what leans on what."""
 LEAST_ROWS = 100
+"""Known pairs at least that tell of two columns."""
+FEW = 1_000
+"""Rows from which on columns lean unasked. Of fewer it makes held-out rows more probable too, but drawn rows easier to
+tell from real ones: so few say too little of what is left."""
 GAIN = 0.7
 """Nats of a column's entropy that leaning on a number takes away at least: a correlation of .87. What is less the
 states of a circuit hold as well."""
@@ -48,6 +52,8 @@ def candidates(
     A column leans if it is a number without stated bounds and special codes but for missing, whose leaf nobody chose:
     what is left of others would not keep their bounds. The target leans, but nothing leans on it.
     """
+    if hub is None and len(batch) < FEW:
+        return []
     some = batch.rows(training.spaced(len(batch), ROWS))
     lean = [
         d for d, s in enumerate(slots)

@@ -16,8 +16,9 @@ from begat.core import Batch, Region, Stats, all_finite
 from begat.errors import BegatError, DataError, FileError
 from begat.estimators import leaves, parameters, target, training
 from begat.estimators import naive_bayes_file as file
-from begat.estimators.base import Generative, offered
+from begat.estimators.base import Generative
 from begat.estimators.linear import Linear, linear
+from begat.estimators.offered import offered
 from begat.estimators.store import Slot
 from begat.families.naive_bayes import NaiveBayes as Model
 from begat.fitting.counted import accumulate, by_rows

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -14,32 +13,16 @@ from begat.errors import EvidenceError
 from begat.leaves.place_law import PlaceLaw
 from begat.maths.bilinear import Bilinear
 from begat.maths.inversion import draw_each, draw_rows
+from begat.maths.messages import LEAST, Hear, Messages, States, collect, distribute, highest, outside
 from begat.maths.shrinkage import pull, shrunk
 
-States = Float[Tensor, "n k"]
 Rows = Int[Tensor, "n d"]
 """Each cell's row in the table of its column: its place, or one of the rows below the last place."""
 Table = Float[Tensor, "_ k"]
 PerRow = Float[Tensor, " n"]
 Regions = Mapping[int, Region]
-FACTORS = 4
-"""Messages multiplied before they are scaled again: single precision holds the product of so many."""
-LEAST = 1e-37
 ASCENT = (*Bilinear._fields, "counts", "pull")
 """What a fit keeps of an edge."""
-
-
-class Messages(NamedTuple):
-    """What the latents tell each other about n rows.
-
-    inward: of each latent, P(what hangs on it and below | its state) / p0 up to a factor of each row -> (n, K).
-    upward: what each latent but the first tells its parent, sum_k' P(k' | k) inward_k' -> (n, K). log_scale: the
-    logarithm of all factors -> (n,) float64.
-    """
-
-    inward: list[States]
-    upward: list[States | None]
-    log_scale: PerRow
 
 
 class Circuit(Model):
@@ -70,7 +53,6 @@ class Circuit(Model):
         self.seats = tuple(max(h, 0) for h in hosts)  # a column that is alone may be asked of any latent
         self.laws, self.columns = tuple(laws), nn.ModuleList(laws)
         self.hung = [[d for d, h in enumerate(self.hosts) if h == z] for z in range(len(parents))]
-        self.below = [[c for c, p in enumerate(self.parents) if p == z] for z in range(len(parents))]
         self.register_buffer("prior", None)
         self.transitions: list[Table] = []  # of the latents 1, 2, ...: P(z | z_parent), parent by child
         self.edges: list[Bilinear] = []  # what they are shrunk to, from counts, by pseudo-rows
@@ -88,8 +70,8 @@ class Circuit(Model):
         beliefs = self._beliefs(told, weight)
         out: dict[str, Tensor] = {"prior": beliefs[0].sum(0)}
         for z in range(1, len(self.parents)):
-            outside = beliefs[self.parents[z]] / told.upward[z].clamp(min=LEAST)  # type: ignore[union-attr]
-            out[f"edge.{z}"] = (outside.T @ told.inward[z]).mul_(self.transitions[z - 1])
+            parent = outside(beliefs[self.parents[z]], told, z)
+            out[f"edge.{z}"] = (parent.T @ told.inward[z]).mul_(self.transitions[z - 1])
         for d, law in enumerate(self.laws):
             if self.hosts[d] < 0:
                 continue
@@ -163,45 +145,25 @@ class Circuit(Model):
         """Each column's ratios, and below them the rows of a cell that is unknown: 1, or the ratio of its region."""
         return [law.table((asked or {}).get(d)) for d, law in enumerate(self.laws)]
 
+    def _hear(self, rows: Rows, tables: Sequence[Table], asked: Regions | None = None) -> Hear:
+        """What a latent hears of the columns on it; the first one also of those alone of which a region is asked."""
+        alone = [d for d in asked or () if self.hosts[d] < 0]
+        return lambda z: [tables[d][rows[:, d]] for d in (self.hung[z] if z else self.hung[z] + alone)]
+
     def _messages(self, rows: Rows, tables: Sequence[Table], asked: Regions | None = None) -> Messages:
-        latents = len(self.parents)
-        log_scale = torch.zeros(len(rows), dtype=torch.float64)
-        inward: list[States] = [torch.empty(0, 0)] * latents
-        upward: list[States | None] = [None] * latents
-        for z in reversed(range(latents)):
-            factors = [tables[d][rows[:, d]] for d in self._here(z, asked)] + [upward[c] for c in self.below[z]]
-            inward[z] = self._product(factors, log_scale)  # type: ignore[arg-type]
-            if z:
-                upward[z] = inward[z] @ self.transitions[z - 1].T
-        return Messages(inward, upward, log_scale)
-
-    def _here(self, latent: int, asked: Regions | None) -> list[int]:
-        """The columns whose cells a latent hears of: those on it, and at the first those alone of which a region is
-        asked."""
-        return self.hung[latent] + [d for d in asked or () if not latent and self.hosts[d] < 0]
-
-    def _product(self, factors: Sequence[States], log_scale: PerRow) -> States:
-        """The product of messages, each row scaled to the mean 1; the scale goes to log_scale, -inf where it is 0."""
-        out: States | None = None
-        for i, factor in enumerate(factors, 1):
-            out = factor if out is None else out * factor
-            if i % FACTORS == 0 or i == len(factors):
-                mean = out.mean(1, keepdim=True)
-                log_scale += mean[:, 0].double().log()
-                out = out / mean.clamp(min=LEAST)
-        return torch.ones(len(log_scale), self.states) if out is None else out
+        return collect(self.parents, self.transitions, self._hear(rows, tables, asked), len(rows), self.states)
 
     def _beliefs(self, told: Messages, weight: PerRow | None = None) -> list[States]:
         """P(z_l | row) of each latent, times the row's weight -> (n, K) each."""
-        first = told.inward[0] * self.prior
-        first = first / first.sum(1, keepdim=True).clamp(min=LEAST)
+        first = self._first(told)
         if weight is not None:
             first = first * weight.float()[:, None]
-        out = [first]
-        for z in range(1, len(self.parents)):
-            outside = out[self.parents[z]] / told.upward[z].clamp(min=LEAST)  # type: ignore[union-attr]
-            out.append((outside @ self.transitions[z - 1]).mul_(told.inward[z]))
-        return out
+        return distribute(self.parents, self.transitions, first, told)
+
+    def _first(self, told: Messages) -> States:
+        """P(z_1 | row) -> (n, K)."""
+        first = told.inward[0] * self.prior
+        return first / first.sum(1, keepdim=True).clamp(min=LEAST)
 
     # in -----------------------------------------------------------------------------------------------------------
     def find(self, batch: Batch) -> Rows:
@@ -303,10 +265,7 @@ class Circuit(Model):
 
     def _beliefs_of(self, told: Messages, latent: int) -> States:
         """P(z_latent | row) -> (n, K); the first latent's needs no message down."""
-        if latent:
-            return self._beliefs(told)[latent]
-        first = told.inward[0] * self.prior
-        return first / first.sum(1, keepdim=True).clamp(min=LEAST)
+        return self._beliefs(told)[latent] if latent else self._first(told)
 
     def marginal_states(self, latent: int) -> Float[Tensor, " k"]:
         """P(z_latent) -> (K,)."""
@@ -353,21 +312,8 @@ class Circuit(Model):
         """
         asked, rows, n = asked or {}, self.find(batch), len(batch)
         peaks = [law.peaks(asked.get(d)) for d, law in enumerate(self.laws)]
-        tables = [table for table, _ in peaks]
-        latents = len(self.parents)
-        inward: list[States] = [torch.empty(0, 0)] * latents
-        upward: list[States] = [torch.empty(0, 0)] * latents
-        log_p = self.log_within(batch, rows)
-        for z in reversed(range(latents)):
-            factors = [tables[d][rows[:, d]] for d in self._here(z, asked)] + [upward[c] for c in self.below[z]]
-            inward[z] = self._product(factors, log_p)
-            if z:
-                upward[z] = torch.stack([(inward[z] * row).amax(1) for row in self.transitions[z - 1]], 1)
-        highest, first = (inward[0] * self.prior).max(1)
-        log_p += highest.double().log()
-        state = [first]
-        for z in range(1, latents):
-            state.append((self.transitions[z - 1][state[self.parents[z]]] * inward[z]).argmax(1))
+        hear = self._hear(rows, [table for table, _ in peaks], asked)
+        state, log_p = highest(self.prior, self.parents, self.transitions, hear, n)
         x = self._blank(n)
         for d, (law, host) in enumerate(zip(self.laws, self.seats, strict=True)):
             unknown = (rows[:, d] >= law.size).nonzero()[:, 0]
@@ -376,7 +322,7 @@ class Circuit(Model):
                 law.places.write(law.places.representative(best), *x, rows=unknown)
         kept = zip(batch.x, batch.known, x, strict=True)
         made = tuple(c.to(d.dtype) if k is None else torch.where(k, c.to(d.dtype), d) for c, k, d in kept)
-        return Batch(made, (None, None), batch.cond), log_p
+        return Batch(made, (None, None), batch.cond), log_p + self.log_within(batch, rows)
 
 
 def impossible(row: int) -> EvidenceError:

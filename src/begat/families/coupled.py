@@ -1,17 +1,18 @@
-"""Additive couplings: columns that lean on one column, scored as what is left of them once it is known."""
+"""A circuit over what a coupling leaves of the columns that lean on another."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from begat.core import Batch, Label, Model
 from begat.families.circuit import Circuit, Regions, impossible
-from begat.leaves.places import Drawn, Places
+from begat.families.coupling import Coupling
+from begat.leaves.places import Drawn
 
 PerRow = Float[Tensor, " n"]
 Place = Int[Tensor, " n"]
@@ -21,59 +22,6 @@ GUESSES = 65_536
 """Rows with a place put in for the hub that are asked at a time."""
 MINUTE = -25.0
 """Log of the share of a row's probability that is left out with all the places that are less probable."""
-
-
-class Coupling(nn.Module):
-    """x_c = r_c + t_c(v) of each column c that leans on the hub, v the place of the hub's cell.
-
-    A bijection of volume one, whatever the function t: on a grid t is a whole number of steps, so that the points of
-    the grid go to points of the grid. Dinh, Krueger and Bengio, "NICE" (2015), equation 7; Hoogeboom et al., "Integer
-    discrete flows" (2019), equation 6.
-
-    hub: its number among the columns, and `places`, what its numbers are cut into. columns: the numbers of those that
-    lean. values: where their numbers are in the encoded table. shift: t -> (V, m), of V places.
-    """
-
-    def __init__(
-        self, hub: int, places: Places, columns: Sequence[int], values: Sequence[int], shift: Float[Tensor, "v m"]
-    ):
-        super().__init__()
-        if hub in columns or len(columns) != len(values) or shift.shape != (places.size, len(columns)):
-            raise ValueError(f"{len(columns)} columns, {len(values)} values, shifts {tuple(shift.shape)} do not fit")
-        self.hub, self.places, self.columns, self.values = hub, places, tuple(columns), tuple(values)
-        self.register_buffer("shift", shift)
-
-    shift: Float[Tensor, "v m"]
-
-    def apart(self, batch: Batch) -> Batch:
-        """x -> r of the rows whose hub is known; the others stay as they are."""
-        return self._moved(batch, self.places.find(batch), -1.0)
-
-    def together(self, batch: Batch) -> Batch:
-        """r -> x."""
-        return self._moved(batch, self.places.find(batch), 1.0)
-
-    def _moved(self, batch: Batch, place: Place, sign: float) -> Batch:
-        by = torch.cat([self.shift, self.shift.new_zeros(2, len(self.values))])[place]
-        known = batch.known[0]
-        if known is not None:
-            by = torch.where(known[:, list(self.values)], by, 0.0)
-        values = batch.x[0].double()
-        values = values.clone() if values is batch.x[0] else values
-        values[:, list(self.values)] += sign * by
-        return batch.having(x=(values, *batch.x[1:]))
-
-    def leaned(self, asked: Regions) -> bool:
-        """Whether a region is of a column that leans."""
-        return any(c in asked for c in self.columns)
-
-    def regions(self, asked: Regions, place: int) -> Regions:
-        """What regions of x are of r where the hub is in this place."""
-        moved = dict(asked)
-        for c, by in zip(self.columns, self.shift[place].tolist(), strict=True):
-            if c in moved:
-                moved[c] = moved[c]._replace(lower=moved[c].lower - by, upper=moved[c].upper - by)
-        return moved
 
 
 class Guesses(NamedTuple):

@@ -66,16 +66,24 @@ class ByTails(ABC):
         the end nearest to the law; ask log_mass first.
         """
         lower, upper = self._ends(region)
-        state = state.long()
-        below, above = self._tails_at(column, torch.tensor([lower, upper], dtype=torch.float64))
-        below, above = below[state], above[state]  # (n, 2)
-        low_target = torch.lerp(below[:, 0], below[:, 1], u).clamp(min=torch.finfo(torch.float64).tiny)
-        high_target = torch.lerp(above[:, 0], above[:, 1], u)
+        return self._inverse(column, torch.full_like(u, lower), torch.full_like(u, upper), state.long(), u)
+
+    def quantile_between(self, column: int, lower: At, upper: At, u: At) -> Drawn:
+        """The same under the first state with an interval [lower, upper] for each share (n,) -> (n,) float64."""
+        if self.grid:
+            lower, upper = torch.ceil(lower) - 1, torch.floor(upper)
+        return self._inverse(column, lower, upper, torch.zeros(len(u), dtype=torch.long), u)
+
+    def _inverse(self, column: int, lower: At, upper: At, state: Observed, u: At) -> Drawn:
+        ends, where = torch.stack([lower, upper]).unique(return_inverse=True)
+        below, above = self._tails_at(column, ends)
+        below, above = below[state, where], above[state, where]  # (2, n)
+        low_target = torch.lerp(below[0], below[1], u).clamp(min=torch.finfo(torch.float64).tiny)
+        high_target = torch.lerp(above[0], above[1], u)
         by_low = low_target <= high_target  # the smaller tail has the digits
 
         limit = LARGEST_WHOLE if self.grid else torch.finfo(torch.float64).max
-        first, last = max(lower, -limit), min(upper, limit)
-        left, right = (_rank(torch.full_like(u, end), self.grid) for end in (first, last))
+        left, right = (_rank(end, self.grid) for end in (lower.clamp(min=-limit), upper.clamp(max=limit)))
         while bool((left + 1 < right).any()):
             middle = (left & right) + ((left ^ right) >> 1)
             # On a grid, and in the first steps, rows share their middles.

@@ -18,16 +18,13 @@ Counts = Float[Tensor, "v k"]
 Table = Float[Tensor, "_ k"]
 SCORE_LIMIT = 6.0
 """Normal scores of the two ends of a column's own law."""
-NARROW = 0.02
+NARROW = 0.1
 """Variance of the one pseudo-row of each state's Gaussian, in squared normal scores."""
 LEAST_VARIANCE = 2e-5
 AHEAD = 4.0
 """The variance with which N rows predict the next one is larger than theirs by this over N, twice at most."""
 FLOOR = 0.01
 """Of the pseudo-rows alpha, the part that a Gaussian on normal scores takes: its tails need no more."""
-WARY = 4.0
-"""The pseudo-rows that leave-one-out likelihood chooses are so many times too few: a state was fitted to the rows that
-it has counted, which are no strangers to it when they are left out."""
 SMALLEST = 1e-37
 
 
@@ -124,9 +121,9 @@ class Smooth(PlaceLaw):
         G_vk     = Phi((b_v+1 - mean_k) / deviation_k) - Phi((b_v - mean_k) / deviation_k),
 
     with a hundredth of alpha pseudo-rows spread as p0 besides. mean_k and deviation_k are the moments under N(0, 1)
-    given each interval, averaged over the state's counts, with one pseudo-row of the variance NARROW. c is WARY
-    times the number of pseudo-rows with the best leave-one-out likelihood (maths.shrinkage), infinite where the
-    Gaussian alone is better. Special codes and the remainder of numbers are a free table.
+    given each interval, averaged over the state's counts, with one pseudo-row of the variance NARROW. c is the
+    number of pseudo-rows with the best leave-one-out likelihood (maths.shrinkage), infinite where the Gaussian alone is
+    better. Special codes and the remainder of numbers are a free table.
     """
 
     kind = "smooth"
@@ -158,7 +155,7 @@ class Smooth(PlaceLaw):
         self.p = self._law()
 
     def _choose(self) -> None:
-        self.pull = WARY * pull(self.counts[: self.places.intervals].T, self._gaussian().T)
+        self.pull = pull(self.counts[: self.places.intervals].T, self._gaussian().T)
 
     def _gaussian(self) -> Table:
         rows, first, second = self.moments @ self.counts[: self.places.intervals]

@@ -206,12 +206,36 @@ class Places(nn.Module):
                 break
             pool, where = self._pool(max(2 * len(wanting), LEAST_POOL), generator)
             wanting = _serve(value, wanting, place, pool, where)
-        for v in place[(left := torch.cat([rest, wanting]))].unique().tolist():
+        left = torch.cat([rest, wanting])
+        if isinstance(self.leaf_of_numbers, ByTails):
+            left = self._invert(value, left, place[left], region, generator)
+        for v in place[left].unique().tolist():
             rows = left[place[left] == v]
             state = torch.zeros(len(rows), dtype=torch.long)
             drawn = self.leaf.sample_in(0, self.region(v, region), state, generator=generator)
             value[rows] = (drawn[1] if isinstance(drawn, tuple) else drawn).double()
         return Drawn(code, value)
+
+    def _invert(
+        self, value: Rows, rows: Int[Tensor, " w"], place: Int[Tensor, " w"], region: Region | None, rng: Generator
+    ) -> Int[Tensor, " _"]:
+        """Give each of these rows a draw of its place by inverting the tails; what still falls on numbers that have a
+        code of their own, after TRIES, is left."""
+        law, atoms = self.leaf_of_numbers, torch.empty(0, dtype=torch.float64)
+        assert isinstance(law, ByTails)
+        if isinstance(self.leaf, Special) and any(self.leaf.atoms):
+            atoms = torch.tensor(self.leaf.atoms[0], dtype=torch.float64)
+        low, high = self._bounds()
+        if region is not None:
+            low, high = low.clamp(min=region.lower), high.clamp(max=region.upper)
+        for _ in range(TRIES):
+            if not len(rows):
+                break
+            u = torch.rand(len(rows), generator=rng, dtype=torch.float64)
+            value[rows] = law.quantile_between(0, low[place], high[place], u)
+            again = torch.isin(value[rows], atoms)
+            rows, place = rows[again], place[again]
+        return rows
 
     def _pool(self, n: int, generator: Generator) -> tuple[Float[Tensor, " m"], Int[Tensor, " m"]]:
         """Draws of q that are numbers, and their places."""
