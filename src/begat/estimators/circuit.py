@@ -81,7 +81,7 @@ class Circuit(Generative):
         *,
         units: int | str = "auto",
         shape: str = "tree",
-        rank: int = 5,
+        rank: int = 6,
         hide: float = 0.1,
         lean_on: str | int | None = "auto",
         alpha: float = 1.0,

@@ -18,7 +18,7 @@ Counts = Float[Tensor, "v k"]
 Table = Float[Tensor, "_ k"]
 SCORE_LIMIT = 6.0
 """Normal scores of the two ends of a column's own law."""
-NARROW = 0.1
+NARROW = 0.05
 """Variance of the one pseudo-row of each state's Gaussian, in squared normal scores."""
 LEAST_VARIANCE = 2e-5
 AHEAD = 4.0
