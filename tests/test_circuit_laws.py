@@ -304,6 +304,44 @@ def test_a_region_of_a_column_that_is_alone_has_its_own_probability():
     assert model.marginal("a", ["x", "y"], given={"n": (-5, 5)}).sum() == pytest.approx(1, abs=SINGLE)
 
 
+def test_a_state_that_is_far_behind_half_way_may_win_in_the_end():
+    """Two clusters of opposite levels in fifty columns: a row of a third of the one and the rest of the other."""
+    rng = np.random.default_rng(0)
+    side = rng.integers(0, 2, 1_000)[:, None]
+    frame = pd.DataFrame(np.where(side ^ (rng.random((1_000, 50)) < 0.002), "a", "b"))
+    model = Circuit(units=2, shape="mixture", epochs=10, hide=0.0).fit(frame)
+    row = pd.DataFrame([["a"] * 16 + ["b"] * 34])
+    log_p = model.model_.prior.double().log()
+    for law, cell in zip(model.model_.laws, row.iloc[0], strict=True):
+        log_p = log_p + law.probabilities()[["a", "b"].index(cell)].double().log()
+    assert abs(model.log_prob(row)[0] - logsumexp(log_p.numpy())) < 1e-3
+    backwards = Circuit(units=2, shape="mixture", epochs=10, hide=0.0).fit(frame[frame.columns[::-1]])
+    assert abs(backwards.log_prob(row[row.columns[::-1]])[0] - model.log_prob(row)[0]) < 1.0
+
+
+def test_what_is_no_event_has_no_marginal():
+    frame = table(300).assign(id=[f"person-{i:04d}" for i in range(300)])
+    model = Circuit(units=3, epochs=2, missing="unknown").fit(frame, "income")
+    with pytest.raises(EvidenceError, match="no outcome"):
+        model.marginal("height", [1.5, np.nan])
+    with pytest.raises(EvidenceError, match="no model scores"):
+        model.marginal("id", ["person-0001"])
+
+
+def test_two_columns_of_noise_in_few_are_taken_to_depend_on_each_other():
+    """435 pairs of binary columns, at 3e-7 each: a false alarm in 7,000 tables."""
+    frame = pd.DataFrame(np.random.default_rng(0).integers(0, 2, (2_000, 30)).astype(str))
+    assert set(Circuit(epochs=2).fit(frame).structure_.hosts) == {-1}
+
+
+def test_a_row_of_weight_zero_is_none():
+    frame, more = discrete(400), discrete(300, seed=9)
+    weight = np.r_[np.ones(400), np.zeros(300)]
+    both = Circuit(units=4, epochs=3).fit(pd.concat([frame, more], ignore_index=True), sample_weight=weight)
+    alone = Circuit(units=4, epochs=3).fit(frame, sample_weight=np.ones(400))
+    np.testing.assert_allclose(both.log_prob(frame), alone.log_prob(frame), atol=1e-4)
+
+
 def test_impossible_evidence_is_an_error_and_says_the_row():
     model = Circuit(units=3, epochs=3, schema=known(frame := discrete())).fit(frame)
     with pytest.raises(EvidenceError, match="k"):

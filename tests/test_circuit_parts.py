@@ -46,7 +46,11 @@ COLUMNS = {
     "integers with gaps": pd.DataFrame({"x": pd.array(np.where(GAPS, None, R.integers(0, 40, N)), "Int64")}),
     "levels": pd.DataFrame({"x": R.choice(list("abcd"), N, p=[0.5, 0.3, 0.15, 0.05])}),
     "dates": pd.DataFrame({"x": pd.Timestamp("2024-01-01") + pd.to_timedelta(R.integers(0, 700, N), unit="D")}),
+    "zeros and small counts": pd.DataFrame({"x": np.where(R.random(N) < 0.6, 0, R.poisson(0.9, N))}),
+    "kernels": pd.DataFrame({"x": R.gamma(2, 0.1, N)}),
+    "kernels on a grid": pd.DataFrame({"x": R.gamma(2, 9, N).round().astype(int) - 7}),
 }  # fmt: skip
+LEAVES = dict.fromkeys(("kernels", "kernels on a grid"), "kde")
 over = pytest.mark.parametrize("name", COLUMNS)
 
 
@@ -54,7 +58,7 @@ def placed(name: str) -> tuple[Places, Batch, torch.Tensor]:
     recipe, table = Circuit(), frames.as_frame(COLUMNS[name])
     rows = training.of_table(recipe, table, target.split(table, None, "density", None))
     recipe._set_out(rows.border)
-    made = cut("auto", recipe._joint.slots, rows, recipe._joint.put)
+    made = cut(LEAVES.get(name, "auto"), recipe._joint.slots, rows, recipe._joint.put)
     return made.places[0], rows.first, made.cells[:, 0].long()
 
 
@@ -84,6 +88,15 @@ def test_a_place_gives_cells_that_lie_in_it(name):
     assert (places.find(found) == wanted).all()
     again = places.draw(wanted, generator=rng(1))
     assert torch.equal(drawn.value, again.value)
+
+
+@over
+def test_what_stands_for_a_place_lies_in_it(name):
+    places, _, _ = placed(name)
+    every = torch.arange(places.size)[places.log_base > -30]
+    assert (places.find(batch_of(places, places.representative(every))) == every).all()
+    if places.leaf_of_numbers.mean().isfinite().all():  # on a grid a point has no more mass than its place
+        assert float(places.height().max()) < 1 + 1e-6 or not places._grid
 
 
 @over
@@ -123,7 +136,7 @@ def test_the_means_of_places_are_the_mean_of_the_law(name):
 def test_cuts_lie_between_numbers_and_around_heavy_ones():
     few = cuts(torch.tensor([3.0, 1.0, 1.0, 7.0]).double(), None, grid=True)
     assert few.tolist() == [2.5, 5.5]  # half way, on half steps
-    x = torch.from_numpy(np.concatenate([R.integers(0, 5_000, 4_000), np.full(1_000, 77)])).double()
+    x = torch.from_numpy(np.concatenate([R.integers(0, 5_000, 4_000), np.full(1_000, 77), [76, 78]])).double()
     many = cuts(x, None, grid=True)
     assert 200 < len(many) < POINTS and {76.5, 77.5} <= set(many.tolist()) and (many.diff() > 0).all()
     assert len(cuts(torch.empty(0).double(), None, grid=False)) == 0

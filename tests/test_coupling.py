@@ -39,6 +39,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "many states": {"units": 40, "hide": 0.0},
     "mixture": {"units": 5, "shape": "mixture"},
     "one state": {"units": 1},
+    "kernels on the hub": {"units": 5, "leaves": {"h": "kde"}},
 }
 over = pytest.mark.parametrize("name", MODELS)
 ROW = {"h": 30, "x": 30, "y": 31, "kind": "small", "odd": 0.2}
@@ -216,7 +217,33 @@ def test_leaning_is_chosen_where_it_pays_and_only_there():
     assert not isinstance(Circuit(units=8, epochs=2, schema=schema).fit(near).model_, Coupled)
 
 
+@over
+def test_places_far_from_what_is_known_are_not_cut_where_a_region_wants_them(fits, name):
+    """y says that h is near 29, the region of x that it is near 60: what is left is small, and still a sum."""
+    model = fits[name]
+    rows, log_p = grid(model, "h", "x")
+    inside = rows["x"].between(60, 62)
+    asked = model._asked(model.border_.evidence(1, None, {"x": (60, 62)})[1])
+    known = model.border_.partial(without("h", "x"))
+    found = float(model.model_.log_prob(known, asked)[0])
+    assert abs(found - logsumexp(log_p[inside])) < 1e-3
+
+
+def test_an_impossible_row_is_named():
+    frame = leaning()
+    schema = begat.codecs.infer.infer(frame).change("odd", lower=-9.0, upper=9.0)
+    model = Circuit(units=4, epochs=2, lean_on="h", schema=schema).fit(frame)
+    given = pd.concat([without("x")] * 3_000, ignore_index=True)
+    given.loc[2_500, "odd"] = 20.0
+    with pytest.raises(EvidenceError, match="row 2500"):
+        model.sample(given=given, random_state=0)
+
+
 def test_what_cannot_be_leant_on_is_refused(fits):
+    with pytest.raises(DataError, match="cannot be leant on"):
+        Circuit(lean_on="kind").fit(leaning(60))
+    with pytest.raises(DataError, match="not the target"):
+        Circuit(lean_on="h").fit(leaning(), "h")
     with pytest.raises(DataError, match="did you mean"):
         Circuit(lean_on="hh").fit(leaning(60))
     with pytest.raises(BegatError, match="lean_on"):

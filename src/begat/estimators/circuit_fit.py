@@ -108,7 +108,7 @@ def coupling(
 ) -> Coupling | None:
     """The coupling that makes held-out rows most probable, if any does; that on this hub without a trial.
 
-    Each is tried with a small circuit on some of the rows `first`: scores are of rows that it has not seen, and a
+    Each is tried with a small circuit on some of the rows `first`: scores are of rows that it was not fitted to, and a
     coupling must be better than none by DEVIATIONS standard errors of the paired difference.
     """
     from begat.estimators import leaves
@@ -155,6 +155,8 @@ def _tried(recipe: Recipe, places: Sequence[Places], batch: Batch) -> Float[Tens
     units = min(TRIAL_UNITS, max(len(cells) // 64, 1))
     weight = None if batch.weight is None else batch.weight[~held]
     made = fit(recipe, places, cells[~held].int(), weight, units, TRIAL_EPOCHS, held=cells[held], batch=TRIAL_BATCH)
+    if made.course.ended:  # there is nothing yet to keep
+        raise KeyboardInterrupt
     test = batch.rows(held)
     own = made.model.log_within(test, cells[held])
     return own + dependence(made.model, cells[held])

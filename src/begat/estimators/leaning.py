@@ -12,6 +12,7 @@ import torch
 
 from begat.codecs.table import Slot
 from begat.core import Batch
+from begat.errors import DataError
 from begat.estimators import training
 from begat.estimators.wish import Wish
 from begat.families.coupling import Coupling
@@ -60,9 +61,14 @@ def candidates(
         if can_lean(s.column) and wishes[s.column.name].name == "auto" and places[d].intervals >= POINTS
     ]  # fmt: skip
     hubs = [d for d, s in enumerate(slots) if s.column.numeric and places[d].intervals >= POINTS and d != target]
+    if hub is not None and hub not in hubs:
+        raise DataError(
+            f"column {slots[hub].column.name!r} cannot be leant on: give lean_on a column of numbers of which "
+            f"{POINTS} or more differ, not the target"
+        )
     numbers = {d: _numbers(slots[d], some) for d in {*lean, *hubs}}
     ranked = []
-    for h in hubs if hub is None else [hub] if hub in hubs else []:
+    for h in hubs if hub is None else [hub]:
         gains = _gains(numbers[h], {d: (numbers[d], _step(slots[d])) for d in lean if d != h})
         leant = tuple(d for d, gain in gains.items() if gain > GAIN)
         if leant:

@@ -20,9 +20,8 @@ GROUPS = 32
 """Groups of places at most, in which dependence is measured, and levels that rows are clustered by."""
 CROWDED = 8
 """Rows for each pair of groups of two columns at least: with fewer, chance looks like dependence."""
-SURE = 5.0
-"""Deviations by which the mutual information of two columns exceeds that of independent ones to count: two columns of
-noise in three million do."""
+CHANCE = 3e-7
+"""The probability with which two columns of noise are taken to depend on each other."""
 ROOT, CLOSE = 5.0, 0.3
 """Mutual information with the root counts so many times, up to so many nats: what a person asks about would fade with
 every latent between, but columns that hang together closely stay neighbours."""
@@ -70,7 +69,7 @@ def learn(
     most = min(max(math.isqrt(len(rows) // CROWDED), 4), GROUPS)
     groups, sizes = grouped(places, rows, most)
     information = mutual_information(groups, sizes, weight)
-    alone = ~_dependent(information, groups, sizes)
+    alone = ~_dependent(information, groups, sizes, weight)
     inside = (~alone).nonzero()[:, 0].tolist()
     if not inside:
         return Structure((-1,), (-1,) * len(places), (-1,), ())
@@ -95,16 +94,20 @@ def learn(
     return Structure(parents, hosts, tuple(order), links)
 
 
-def _dependent(information: Tensor, groups: Groups, sizes: tuple[int, ...]) -> Tensor:
+def _dependent(information: Tensor, groups: Groups, sizes: tuple[int, ...], weight: Any) -> Tensor:
     """Whether a column's mutual information with any other is more than chance -> (D,).
 
-    2n times the plug-in estimate of independent columns is about chi-square with (A - 1) (B - 1) degrees of freedom:
-    the estimate less its bias has the deviation sqrt(2 (A - 1) (B - 1)) / 2n.
+    2n times the plug-in estimate of independent columns is about chi-square with (A - 1) (B - 1) degrees of freedom;
+    the estimate here is less its mean, (A - 1) (B - 1) / 2n.
     """
+    from scipy.special import chdtri
+
     known = torch.stack([groups[:, d] < s for d, s in enumerate(sizes)], 1).double()
-    both = (known.T @ known).clamp(min=1.0)
+    rows = known if weight is None else known * weight.double()[:, None]
+    both = (known.T @ rows).clamp(min=1.0)
     free = torch.tensor(sizes).clamp(min=2).double() - 1
-    chance = SURE * (2 * free[:, None] * free).sqrt() / (2 * both)
+    free = free[:, None] * free
+    chance = (torch.from_numpy(chdtri(free.numpy(), CHANCE)) - free) / (2 * both)
     return (information > chance).any(1)
 
 

@@ -25,8 +25,16 @@ ASCENT = (*Bilinear._fields, "counts", "pull")
 """What a fit keeps of an edge."""
 
 
+class Impossible(EvidenceError):
+    """Evidence that leaves a row no probability; which row of the batch it is."""
+
+    def __init__(self, row: int):
+        super().__init__(f"the evidence has no probability (row {row}); widen it or leave a part of it out")
+        self.row = row
+
+
 class Circuit(Model):
-    """P(x) = sum_z P(z_1) prod_l P(z_l | z_parent(z)) prod_d P(x_d | z_host(d)): a hidden tree over the columns.
+    """P(x) = sum_z P(z_1) prod_l P(z_l | z_parent(l)) prod_d P(x_d | z_host(d)): a hidden tree over the columns.
 
     Every latent z_l has K states; one latent alone is a mixture of naive Bayes models. The sum over all states is one
     pass of messages from the leaves of the tree to its root, a product with a K x K table for each edge, so that any
@@ -202,7 +210,7 @@ class Circuit(Model):
         weight = told.inward[0] * self.prior
         lost = torch.isneginf(told.log_scale) | (weight.sum(1) <= 0)
         if lost.any():
-            raise impossible(int(lost.nonzero()[0, 0]))
+            raise Impossible(int(lost.nonzero()[0, 0]))
         state = [draw_each(weight, generator=generator)]
         for z in range(1, len(self.parents)):
             weight = self.transitions[z - 1][state[self.parents[z]]] * told.inward[z]
@@ -323,8 +331,3 @@ class Circuit(Model):
         kept = zip(batch.x, batch.known, x, strict=True)
         made = tuple(c.to(d.dtype) if k is None else torch.where(k, c.to(d.dtype), d) for c, k, d in kept)
         return Batch(made, (None, None), batch.cond), log_p + self.log_within(batch, rows)
-
-
-def impossible(row: int) -> EvidenceError:
-    """What a row without any probability raises."""
-    return EvidenceError(f"the evidence has no probability (row {row}); widen it or leave a part of it out")

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from begat.core import Batch, Label, Model
-from begat.families.circuit import Circuit, Regions, impossible
+from begat.families.circuit import Circuit, Impossible, Regions
 from begat.families.coupling import Coupling
 from begat.leaves.places import Drawn
 
@@ -64,7 +64,7 @@ class Coupled(Model):
             rows, chosen = _largest(guess, guess.log_p - (-u.log()).log())  # with Gumbel's noise: a draw from P
             possible = ~torch.isneginf(_most(guess.log_p, guess.row, len(batch))[rows])
             if not possible.all():
-                raise impossible(int(rows[~possible][0]))
+                raise Impossible(int(rows[~possible][0]))
             settled = self._put(settled, rows, places.draw(chosen, asked.get(self.coupling.hub), generator=generator))
         return self._made(batch, settled, asked, lambda b, r: self.circuit.complete(b, r, generator=generator))
 
@@ -93,8 +93,7 @@ class Coupled(Model):
         row, log_p, found = self._answers(others, lambda b: self.circuit.log_posterior(b, column))
         out = torch.stack([_log_sum(log_p + each, row, len(batch)) for each in found])
         if (lost := torch.isneginf(out).all(0)).any():
-            nothing = Batch(batch.x, tuple(torch.zeros_like(x, dtype=torch.bool) for x in batch.x))
-            out[:, lost] = self.circuit.log_posterior(nothing.rows(slice(0, 1)), column)
+            out[:, lost] = self.circuit.log_posterior(_blank(batch), column)
         return out
 
     def expected(self, batch: Batch, column: int, numbers: Float[Tensor, " v"]) -> PerRow:
@@ -113,7 +112,10 @@ class Coupled(Model):
             return self.circuit.expected(b, column, numbers) + lean
 
         row, log_p, found = self._answers(others, ask)
-        return torch.zeros(len(batch), dtype=torch.float64).index_add_(0, row, log_p.exp() * found)
+        out = torch.zeros(len(batch), dtype=torch.float64).index_add_(0, row, log_p.exp() * found)
+        if (lost := torch.bincount(row, minlength=len(batch)) == 0).any():
+            out[lost] = self.expected(_blank(batch), column, numbers)
+        return out
 
     def surprise(self, batch: Batch) -> Float[Tensor, "d n"]:
         """-log P(x_d | all other columns) = log P(others) - log P(all) -> (D, n) float64; 0 for unknown cells."""
@@ -126,7 +128,7 @@ class Coupled(Model):
             if len(rows):
                 some = batch.rows(rows)
                 odd = self.log_prob(others.rows(rows)) - self.log_prob(some)
-                out[d, rows] = torch.where(odd.isfinite(), odd, -law.places.log_own(some, law.places.find(some)))
+                out[d, rows] = torch.where(odd.isnan(), out[d, rows], odd)
         return out
 
     def most_probable(self, batch: Batch, asked: Regions | None = None) -> Batch:
@@ -217,7 +219,8 @@ class Coupled(Model):
         inside = torch.ones(places.size, dtype=torch.float64)
         if coupling.hub in asked:
             inside = places.shares(asked[coupling.hub])
-        tables = circuit.tables(asked)
+        # Regions of columns that lean move with the place: without them the bounds are bounds still.
+        tables = circuit.tables({d: r for d, r in asked.items() if d not in coupling.columns})
         peak = [table.amax(1).double().log() for table in tables]
         own = places.log_base + inside.log()
         for some in lost.split(max(GUESSES // places.size, 1)):
@@ -257,16 +260,25 @@ class Coupled(Model):
     def _by_region(self, place: Index, asked: Regions, ask: Callable[[Any, Regions], Tensor]) -> Tensor:
         """What the circuit says of rows with the hub in these places, (..., n), asked for at once where their regions
         are the same to it."""
-        if not self.coupling.leaned(asked):
+        if not self.coupling.leaned(asked) or not len(place):
             return ask(slice(None), asked)
         out: Tensor | None = None
         for v in place.unique().tolist():
             rows = (place == v).nonzero()[:, 0]
-            said = ask(rows, self.coupling.regions(asked, v))
+            try:
+                said = ask(rows, self.coupling.regions(asked, v))
+            except Impossible as error:
+                raise Impossible(int(rows[error.row])) from None
             out = said.new_zeros((*said.shape[:-1], len(place))) if out is None else out
             out[..., rows] = said
         assert out is not None
         return out
+
+
+def _blank(batch: Batch) -> Batch:
+    """One row of which nothing is known."""
+    first = batch.rows(slice(0, 1))
+    return first.having(known=tuple(torch.zeros_like(x, dtype=torch.bool) for x in first.x))
 
 
 def _most(values: Logs, row: Index, n: int) -> Logs:

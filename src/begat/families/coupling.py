@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -50,14 +51,13 @@ class Coupling(nn.Module):
         known = batch.known[0]
         if known is not None:
             by = torch.where(known[:, list(self.values)], by, 0.0)
-        values = batch.x[0].double()
-        values = values.clone() if values is batch.x[0] else values
+        values = batch.x[0].to(torch.float64, copy=True)
         values[:, list(self.values)] += sign * by
         return batch.having(x=(values, *batch.x[1:]))
 
     def leaned(self, asked: Regions) -> bool:
-        """Whether a region is of a column that leans."""
-        return any(c in asked for c in self.columns)
+        """Whether a region has an end that moves with the hub."""
+        return any(math.isfinite(end) for c in self.columns if c in asked for end in asked[c][:2])
 
     def regions(self, asked: Regions, place: int) -> Regions:
         """What regions of x are of r where the hub is in this place."""

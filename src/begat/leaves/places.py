@@ -25,6 +25,8 @@ TRIES = 6
 """Pools of draws from the leaf's law before what is still wanted is drawn place by place."""
 LEAST_POOL = 8192
 POINTS = 16
+WIDEST, NEARLY = 80, 1e-6
+"""Doublings until an open place holds all but a millionth of its mass."""
 
 
 class Drawn(NamedTuple):
@@ -221,10 +223,8 @@ class Places(nn.Module):
     ) -> Int[Tensor, " _"]:
         """Give each of these rows a draw of its place by inverting the tails; what still falls on numbers that have a
         code of their own, after TRIES, is left."""
-        law, atoms = self.leaf_of_numbers, torch.empty(0, dtype=torch.float64)
+        law, atoms = self.leaf_of_numbers, self._atoms
         assert isinstance(law, ByTails)
-        if isinstance(self.leaf, Special) and any(self.leaf.atoms):
-            atoms = torch.tensor(self.leaf.atoms[0], dtype=torch.float64)
         low, high = self._bounds()
         if region is not None:
             low, high = low.clamp(min=region.lower), high.clamp(max=region.upper)
@@ -271,6 +271,12 @@ class Places(nn.Module):
         half = torch.tensor([0.5], dtype=torch.float64)
         for v in {0, self.intervals - 1}:
             inner[v] = self._quantiles(v, half)[0]
+        taken = torch.isin(inner, self._atoms)
+        if self._grid and bool(taken.any()):  # a number with a code of its own stands for that
+            for step in (1, -1, 2, -2, 3, -3, 4, -4):
+                other = inner + step
+                free = taken & (other > low) & (other < high) & ~torch.isin(other, self._atoms)
+                inner, taken = torch.where(free, other, inner), taken & ~free
         return inner
 
     def mean(self) -> PerPlace:
@@ -290,6 +296,7 @@ class Places(nn.Module):
             each = low[:, None] + 0.5 + torch.arange(POINTS)
             weight = torch.where(many > POINTS, 1.0, (each < high[:, None]).double())
             x = torch.where(many > POINTS, x.round(), torch.minimum(each, high[:, None] - 0.5))
+        weight = torch.where(torch.isin(x, self._atoms), 0.0, weight)
         finite = x.isfinite()
         q = self.leaf_of_numbers.log_prob(torch.where(finite, x, 0.0).reshape(-1, 1))[0, 0].view_as(x).exp() * weight
         out = (q * torch.where(finite, x, 0.0)).sum(1) / q.sum(1).clamp(min=1e-300)
@@ -298,8 +305,16 @@ class Places(nn.Module):
         far = (half[:, None] * (1.5 + 0.5 * node)).reshape(-1)  # shares from 2^-40 to 1
         rule = (half[:, None] * 0.5 * rule).reshape(-1)
         for v, shares in ((0, far), (self.intervals - 1, 1 - far)):
-            out[v] = self._quantiles(v, shares) @ rule / rule.sum()
+            x = self._quantiles(v, shares)
+            weight = torch.where(torch.isin(x, self._atoms), 0.0, rule)
+            out[v] = x @ weight / weight.sum() if weight.any() else self.middle()[v]
         return out
+
+    @property
+    def _atoms(self) -> Float[Tensor, " a"]:
+        """Numbers of the grid that have a code of their own."""
+        atoms = self.leaf.atoms[0] if isinstance(self.leaf, Special) and self.leaf.atoms else ()
+        return torch.tensor(atoms, dtype=torch.float64)
 
     @property
     def _grid(self) -> bool:
@@ -316,12 +331,35 @@ class Places(nn.Module):
         return self.leaf.remainder if isinstance(self.leaf, Special) else self.leaf
 
     def _quantiles(self, place: int, shares: Float[Tensor, " s"]) -> Float[Tensor, " s"]:
-        """The numbers of an interval at these shares of its mass -> (s,); of dates the cut beside it."""
+        """The numbers of an interval at these shares of its mass -> (s,).
+
+        Of laws that do not know their tails (kernels, dates) by their mass up to points that are evenly spaced over
+        nearly all of it, with a straight line between two of them.
+        """
         law, region = self.leaf_of_numbers, self.region(place)._replace(codes=None)
         if isinstance(law, ByTails):
             return law.quantile_in(0, region, torch.zeros(len(shares), dtype=torch.long), shares)
-        ends = [e for e in (region.lower, region.upper) if np.isfinite(e)]
-        return torch.full_like(shares, float(np.floor(sum(ends) / max(len(ends), 1))))
+        if not np.isfinite(region.lower) and not np.isfinite(region.upper):
+            return torch.full_like(shares, float(law.mean()[0, 0].nan_to_num(0.0)))
+        upward = np.isfinite(region.lower)
+        cut, sign = (region.lower, 1.0) if upward else (region.upper, -1.0)
+        first = cut if not self._grid else cut + 0.5 * sign
+
+        def mass(far: float) -> float:
+            inside = Region(cut, cut + far) if upward else Region(cut - far, cut)
+            return float(law.log_mass(0, inside)[0].exp())
+
+        whole, far = float(law.log_mass(0, region)[0].exp()), 1.0 if self._grid else max(abs(cut), 1.0) * 1e-6
+        for _ in range(WIDEST):
+            if mass(far) >= (1 - NEARLY) * whole:
+                break
+            far *= 2
+        steps = far * np.linspace(0, 1, POINTS * POINTS + 1)
+        reached = np.array([0.0, *(mass(float(step)) for step in steps[1:])]) / max(whole, 1e-300)
+        share = shares.numpy() if upward else 1 - shares.numpy()
+        x = torch.from_numpy(cut + sign * np.interp(share, reached, steps))
+        x = x.round() if self._grid else x
+        return x.clamp(min=first) if upward else x.clamp(max=first if self._grid else float(np.nextafter(cut, -np.inf)))
 
 
 def _serve(

@@ -19,7 +19,9 @@ PerRow = Float[Tensor, " n"]
 Hear = Callable[[int], list[States]]
 """What a latent hears from beside the tree: P(what hangs on it | its state) up to a factor of each row, (n, K) each."""
 FACTORS = 4
-"""Messages multiplied before they are scaled again: single precision holds the product of so many."""
+"""Messages multiplied before they are scaled again."""
+TINY = 1e-25
+"""Mean of a product in single precision below which some of it may have been lost."""
 LEAST = 1e-37
 
 
@@ -85,12 +87,26 @@ def highest(
 
 
 def _product(factors: Sequence[States], log_scale: PerRow, states: int) -> States:
-    """The product of messages, each row scaled to the mean 1; the scale goes to log_scale, -inf where it is 0."""
-    out: States | None = None
-    for i, factor in enumerate(factors, 1):
-        out = factor if out is None else out * factor
-        if i % FACTORS == 0 or i == len(factors):
-            mean = out.mean(1, keepdim=True)
+    """The product of messages, each row scaled to the mean 1; the scale goes to log_scale, -inf where it is 0.
+
+    Single precision holds the product of FACTORS of them, if it is not tiny; what is more is multiplied in double: a
+    state that is far behind after half of the columns may be the best after all.
+    """
+    if not factors:
+        return torch.ones(len(log_scale), states)
+    if len(factors) <= FACTORS:
+        out = factors[0]
+        for factor in factors[1:]:
+            out = out * factor
+        mean = out.mean(1, keepdim=True)
+        if not bool((mean < TINY).any()):
             log_scale += mean[:, 0].double().log()
-            out = out / mean.clamp(min=LEAST)
-    return torch.ones(len(log_scale), states) if out is None else out
+            return out / mean
+    wide = torch.ones(len(log_scale), states, dtype=torch.float64)
+    for i, factor in enumerate(factors, 1):
+        wide *= factor
+        if i % FACTORS == 0 or i == len(factors):
+            whole = wide.mean(1, keepdim=True)
+            log_scale += whole[:, 0].log()
+            wide /= whole.clamp(min=1e-300)
+    return wide.float()
