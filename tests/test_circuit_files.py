@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,8 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors import safe_open
+from safetensors.torch import save_file
 from test_naive_bayes import table
 
 import begat
@@ -40,6 +43,9 @@ def test_a_model_comes_back_in_a_fresh_process(tmp_path, y):
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "s.parquet"), model.sample(50, random_state=7))
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "m.parquet"), model.most_probable(pd.read_parquet(rows)))
     again = begat.load(path)
+    held = again._contains()
+    assert held == model._contains() and held["number"] == 400 and "age" in held["edges"] and "job" in held["levels"]
+    assert held["points"] == [str(n) for n, leaf in model.leaves_.items() if leaf == "kde"]
     assert again.structure_ == model.structure_ and again.history_ == model.history_
 
 
@@ -87,6 +93,15 @@ def test_a_checkpoint_refuses_another_recipe_other_rows_and_damage(tmp_path):
             frame.assign(age=frame["age"].to_numpy()[::-1]), "income", checkpoint=tmp_path
         )
     place = tmp_path / "circuit.6.safetensors"
+    with safe_open(place, framework="pt") as file:
+        course = json.loads(file.metadata()["course"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    for change in ({"step": "x"}, {"step": -5}, {"history": None}, {"best_score": "x"}):
+        save_file(tensors, place, metadata={"course": json.dumps(course | change)})
+        with pytest.raises(FileError, match="damaged"):
+            Circuit(**HOW).fit(frame, "income", checkpoint=tmp_path)
+    save_file(tensors, place, metadata={"course": json.dumps(course)})
+    Circuit(**HOW).fit(frame, "income", checkpoint=tmp_path)
     data = bytearray(place.read_bytes())
     data[-5] ^= 1
     place.write_bytes(data)

@@ -242,6 +242,10 @@ def test_an_impossible_row_is_named():
 def test_what_cannot_be_leant_on_is_refused(fits):
     with pytest.raises(DataError, match="cannot be leant on"):
         Circuit(lean_on="kind").fit(leaning(60))
+    with pytest.raises(DataError, match="no column leans on 'odd'"):
+        Circuit(lean_on="odd").fit(leaning())
+    far = np.random.default_rng(0).normal(size=(1_200, 1)) * [1e307, 5e306, 1e200, 3e200]
+    assert Circuit(units=2, epochs=1).fit(pd.DataFrame(far).add_prefix("c")).leans_ == {}
     with pytest.raises(DataError, match="not the target"):
         Circuit(lean_on="h").fit(leaning(), "h")
     with pytest.raises(DataError, match="did you mean"):

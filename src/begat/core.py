@@ -59,6 +59,12 @@ class Batch:
         """The batch with other labels, weights or cells."""
         return replace(self, **changes)
 
+    def filled(self, made: tuple[Shaped[Tensor, "n ..."], ...]) -> Batch:
+        """The complete batch that has the unknown cells of this one from `made`."""
+        kept = zip(self.x, self.known, made, strict=True)
+        x = tuple(c.to(d.dtype) if k is None else torch.where(k, c.to(d.dtype), d) for c, k, d in kept)
+        return Batch(x, (None,) * len(x), self.cond)
+
     def rows(self, rows: slice | Int[Tensor, " m"] | Bool[Tensor, " n"]) -> Batch:
         """The batch of these rows: a range, places or a mask."""
         return Batch(

@@ -35,10 +35,10 @@ class Checkpoint:
         place.mkdir(parents=True, exist_ok=True)
         self.path = place / f"circuit.{units}.safetensors"
         params = {k: plain(v) for k, v in recipe.get_params(deep=False).items() if k not in ("schema", *UNBOUND)}
-        made = {"params": params, "schema": recipe.schema_.digest(), "units": units}
-        self.recipe = digest(json.dumps(made, sort_keys=True, default=str))
+        self.recipe = digest(json.dumps({"params": params, "units": units}, sort_keys=True, default=str))
         data = {"cells": rows.cells} | ({} if rows.weight is None else {"weight": rows.weight})
         self.data = tensors_digest({**data, **{f"base.{d}": p.base for d, p in enumerate(rows.places)}})
+        self.data = digest(recipe.schema_.digest() + self.data)
 
     def read(self, course: Course) -> Course:
         """Where the fit was left; the course given where there is none yet. FileError for another fit's."""
@@ -58,7 +58,7 @@ class Checkpoint:
         for what, mine in (("hyper-parameters", self.recipe), ("rows", self.data)):
             if said.get(what) != mine:
                 raise FileError(f"{self.path} is of another fit: its {what} are not these; give another folder")
-        if said.get("tensors") != tensors_digest(tensors):
+        if said.pop("whole", None) != digest(json.dumps(said, sort_keys=True) + tensors_digest(tensors)):
             raise FileError(f"{self.path} is damaged; remove it to begin anew")
         parts: dict[str, dict[str, Tensor]] = {group: {} for group in GROUPS}
         for name, tensor in tensors.items():
@@ -78,8 +78,9 @@ class Checkpoint:
             for name, value in getattr(course, group).items()
         }
         said: dict[str, Any] = {
-            "hyper-parameters": self.recipe, "rows": self.data, "tensors": tensors_digest(tensors), "step": course.step,
+            "hyper-parameters": self.recipe, "rows": self.data, "step": course.step,
             "best_score": course.best_score if math.isfinite(course.best_score) else None, "history": course.history,
         }  # fmt: skip
+        said["whole"] = digest(json.dumps(said, sort_keys=True) + tensors_digest(tensors))
         with whole(Path(self.path)) as part:
             save_file(tensors, part, metadata={"course": json.dumps(said)})

@@ -206,7 +206,8 @@ class Circuit(Generative):
             if fit.course.ended:
                 break
         assert best is not None
-        self.structure_, self.history_, self._held = best.found, best.course.history, {}
+        self.structure_, self.history_ = best.found, best.course.history
+        self._held = file.contains(self, rows)
         best.model.widen()
         self._take(best.model if found is None else Coupled(best.model, found))
         return self

@@ -12,6 +12,7 @@ from begat.codecs.table import Slot as Column
 from begat.core import Spec
 from begat.errors import FileError
 from begat.estimators import leaning
+from begat.estimators.holdings import holdings
 from begat.estimators.store import Slot
 from begat.estimators.structure import Structure
 from begat.families.circuit import Circuit as Model
@@ -25,6 +26,7 @@ from begat.leaves.registry import describe as described
 
 if TYPE_CHECKING:
     from begat.estimators.circuit import Circuit
+    from begat.estimators.cutting import Cut
 
 ALONE = "alone"
 """The law of a column that has no table of its own."""
@@ -57,6 +59,17 @@ def describe(fit: Circuit) -> tuple[dict[str, Any], dict[str, Tensor]]:
         header["coupling"] = {"hub": coupling.hub, "columns": list(coupling.columns)}
         tensors["shift"] = coupling.shift
     return header, tensors
+
+
+def contains(fit: Circuit, rows: Cut) -> dict[str, Any]:
+    """What of the training rows a file of the model holds (estimators.holdings)."""
+    slots, edged, counts = fit._joint.slots, [], []
+    for slot, places, cells in zip(slots, rows.places, rows.cells.T, strict=True):
+        if places.intervals:
+            edged.append(slot.column.name)
+        else:
+            counts.append((slot.column, torch.bincount(cells.long(), rows.weight, minlength=places.size)))
+    return holdings(fit.schema_, fit.leaves_, fit.rows_, edged, counts)
 
 
 def layout(model: Mapping[str, Any], columns: int) -> dict[str, Slot]:

@@ -35,6 +35,8 @@ TRIED = 3
 """Hubs that are tried."""
 POINTS = 20
 """Distinct numbers at least of a column that leans or is leant on."""
+FARTHEST = 1e100
+"""The square of a number beyond may be none; such columns neither lean nor are leant on."""
 KNOTS = 8
 RIDGE = 1e-3
 
@@ -67,12 +69,19 @@ def candidates(
             f"{POINTS} or more differ, not the target"
         )
     numbers = {d: _numbers(slots[d], some) for d in {*lean, *hubs}}
+    far = {d for d, x in numbers.items() if np.nanmax(np.abs(x), initial=0.0) > FARTHEST}
+    lean, hubs = [d for d in lean if d not in far], [d for d in hubs if d not in far]
     ranked = []
-    for h in hubs if hub is None else [hub]:
+    for h in hubs if hub is None else [hub] if hub in hubs else []:
         gains = _gains(numbers[h], {d: (numbers[d], _step(slots[d])) for d in lean if d != h})
         leant = tuple(d for d, gain in gains.items() if gain > GAIN)
         if leant:
             ranked.append((-sum(gains[d] for d in leant), h, leant))
+    if hub is not None and not ranked:
+        raise DataError(
+            f"no column leans on {slots[hub].column.name!r}: none without bounds and special codes follows it closely; "
+            f"leave lean_on out"
+        )
     return [_coupling(h, leant, slots, places, batch) for _, h, leant in sorted(ranked)[:TRIED]]
 
 

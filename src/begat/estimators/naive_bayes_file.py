@@ -11,6 +11,7 @@ from torch import Tensor
 from begat.codecs.table import TableCodec
 from begat.core import Stats
 from begat.errors import FileError
+from begat.estimators.holdings import holdings
 from begat.estimators.store import Slot
 from begat.families.naive_bayes import NaiveBayes as Model
 from begat.leaves.categorical import Categorical
@@ -21,11 +22,6 @@ from begat.leaves.special import Special
 
 if TYPE_CHECKING:
     from begat.estimators.naive_bayes import NaiveBayes
-
-FEW = 5
-"""A level of fewer rows than this may point to a person."""
-NAMED = 5
-"""Of such levels of a column so many are named."""
 
 
 def describe(fit: NaiveBayes) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -94,28 +90,10 @@ def _check(parts: Sequence[Part], codec: TableCodec) -> None:
 
 
 def contains(fit: NaiveBayes, stats: Sequence[Stats]) -> dict[str, Any]:
-    """What of the training rows a file of the model holds, by column, for a person to read.
-
-    number: rows, as weighted. points: columns of whose every value the file has. extremes: of the least and greatest.
-    edges: of points between values. codes: of numbers that repeat. levels: of words. rare: {column: levels of fewer
-    than 5 rows, how many ("count") and the first of them ("names")}.
-    """
-    edged = [str(n) for n, leaf in fit.leaves_.items() if leaf in ("histogram", "calendar")]
-    if fit.role_ == "regression" and str(fit.schema_.target) not in edged:
-        edged.append(str(fit.schema_.target))
-    return {
-        "number": fit.rows_,
-        "points": [str(n) for n, leaf in fit.leaves_.items() if leaf == "kde"],
-        "extremes": [str(c.name) for c in fit.schema_ if c.seen is not None],
-        "edges": edged,
-        "codes": [str(c.name) for c in fit.schema_ if c.atoms],
-        "levels": [str(c.name) for c in fit.schema_ if c.levels],
-        "rare": _rare(fit, stats),
-    }
-
-
-def _rare(fit: NaiveBayes, stats: Sequence[Stats]) -> dict[str, dict[str, Any]]:
-    """The levels of each column that fewer than FEW training rows have."""
+    """What of the training rows a file of the model holds (estimators.holdings)."""
+    edged = [n for n, leaf in fit.leaves_.items() if leaf in ("histogram", "calendar")]
+    if fit.role_ == "regression" and fit.schema_.target not in edged:
+        edged.append(fit.schema_.target)
     column_of = {s.code: s.column for s in fit.border_.model.slots if s.column.coded}
     counts = []
     if fit.role_ == "classification":
@@ -124,9 +102,4 @@ def _rare(fit: NaiveBayes, stats: Sequence[Stats]) -> dict[str, dict[str, Any]]:
         if isinstance(part.leaf, Categorical):
             each = seen["counts"].sum(1).split(part.leaf.levels)
             counts += [(column_of[code], count) for code, count in zip(part.codes, each, strict=True)]
-    out = {}
-    for column, count in counts:
-        rare = [str(v) for v, n in zip(column.levels or (), count.tolist(), strict=False) if 0 < n < FEW]
-        if rare:
-            out[str(column.name)] = {"count": len(rare), "names": rare[:NAMED]}
-    return out
+    return holdings(fit.schema_, fit.leaves_, fit.rows_, edged, counts)

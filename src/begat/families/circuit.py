@@ -227,9 +227,7 @@ class Circuit(Model):
                     place[numbers] = draw_rows(inner, state[host][unknown][numbers], generator=generator)
                 drawn = law.places.draw(place, asked.get(d), generator=generator)
                 law.places.write(drawn, *x, rows=unknown)
-        kept = zip(batch.x, batch.known, x, strict=True)
-        made = tuple(c.to(d.dtype) if k is None else torch.where(k, c.to(d.dtype), d) for c, k, d in kept)
-        return Batch(made, (None, None), batch.cond)
+        return batch.filled(x)
 
     def _blank(self, n: int) -> tuple[Tensor, Tensor]:
         values, codes = (field.shape[0] for field in self.spec.fields)
@@ -319,7 +317,8 @@ class Circuit(Model):
         unknown cells by column.
         """
         asked, rows, n = asked or {}, self.find(batch), len(batch)
-        peaks = [law.peaks(asked.get(d)) for d, law in enumerate(self.laws)]
+        gaps = [bool((rows[:, d] >= law.size).any()) for d, law in enumerate(self.laws)]
+        peaks = [law.peaks(asked.get(d)) if gaps[d] else (law.table(), law.p) for d, law in enumerate(self.laws)]
         hear = self._hear(rows, [table for table, _ in peaks], asked)
         state, log_p = highest(self.prior, self.parents, self.transitions, hear, n)
         x = self._blank(n)
@@ -328,6 +327,4 @@ class Circuit(Model):
             if len(unknown):
                 best = peaks[d][1].argmax(0)[state[host][unknown]]
                 law.places.write(law.places.representative(best), *x, rows=unknown)
-        kept = zip(batch.x, batch.known, x, strict=True)
-        made = tuple(c.to(d.dtype) if k is None else torch.where(k, c.to(d.dtype), d) for c, k, d in kept)
-        return Batch(made, (None, None), batch.cond), log_p + self.log_within(batch, rows)
+        return batch.filled(x), log_p + self.log_within(batch, rows)

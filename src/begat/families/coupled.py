@@ -157,10 +157,7 @@ class Coupled(Model):
             return torch.cat([made.x[0], made.x[1].double()], 1).T
 
         table = self._each(settled, asked, cells).T
-        made = (table[:, :wide], table[:, wide:].to(batch.x[1].dtype))
-        kept = zip(batch.x, batch.known, made, strict=True)
-        x = tuple(c.to(d.dtype) if k is None else torch.where(k, c.to(d.dtype), d) for c, k, d in kept)
-        return Batch(x, (None, None), batch.cond)
+        return batch.filled((table[:, :wide], table[:, wide:].to(batch.x[1].dtype)))
 
     # rows whose hub is not known ----------------------------------------------------------------------------------
     def _without(self, batch: Batch, column: int) -> Batch:

@@ -67,8 +67,7 @@ def assemble(spec: Spec, drawn: Iterable[tuple[Part, Any]], y: Observed, known: 
         part.place(cells, *x)
     if known is None:
         return Batch(x, (None, None), y)
-    kept = zip(known.x, known.known, x, strict=True)
-    return Batch(tuple(c if k is None else torch.where(k, c.to(d.dtype), d) for c, k, d in kept), (None, None), y)
+    return known.filled(x).having(cond=y)
 
 
 def _columns(batch: Batch, field: int, columns: tuple[int, ...]) -> tuple[Block, Mask]:

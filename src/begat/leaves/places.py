@@ -106,6 +106,7 @@ class Places(nn.Module):
     def take(self, log_q: PerPlace, log_base: PerPlace) -> None:
         """Set log q(v) and log p0(v) -> (V,) each, -inf where nothing can lie in a place; base is p0(v) in float32."""
         self.log_q, self.log_base, self.base = log_q, log_base, log_base.exp().float()
+        self._middle: PerPlace | None = None
 
     # in -----------------------------------------------------------------------------------------------------------
     def find(self, batch: Batch) -> Place:
@@ -265,6 +266,8 @@ class Places(nn.Module):
     def middle(self) -> PerPlace:
         """A number for each interval -> (intervals,): its middle, a point of the grid; the median of q
         in the outermost."""
+        if self._middle is not None:
+            return self._middle
         low, high = self._bounds()
         inner = 0.5 * (low + high)
         inner = torch.floor(inner) if self._grid else inner
@@ -277,6 +280,7 @@ class Places(nn.Module):
                 other = inner + step
                 free = taken & (other > low) & (other < high) & ~torch.isin(other, self._atoms)
                 inner, taken = torch.where(free, other, inner), taken & ~free
+        self._middle = inner
         return inner
 
     def mean(self) -> PerPlace:
@@ -354,7 +358,7 @@ class Places(nn.Module):
             if mass(far) >= (1 - NEARLY) * whole:
                 break
             far *= 2
-        steps = far * np.linspace(0, 1, POINTS * POINTS + 1)
+        steps = far * np.linspace(0, 1, 4 * POINTS + 1)
         reached = np.array([0.0, *(mass(float(step)) for step in steps[1:])]) / max(whole, 1e-300)
         share = shares.numpy() if upward else 1 - shares.numpy()
         x = torch.from_numpy(cut + sign * np.interp(share, reached, steps))
