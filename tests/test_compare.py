@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -249,7 +250,8 @@ def test_own_estimators_are_rows(report):
     # fresh rows; z has a spread of 1.4 at this size: false alarms 1 in 200
     assert detection.value > 1 - 4 * detection.stderr
     assert rows["copycat"].copying and "copycat copies training rows" in " ".join(made.warnings)
-    assert made.best == "oracle" and "at least" in made.verdict and "copycat copies" in made.verdict
+    assert made.best == "oracle" and "at least" in made.verdict
+    assert re.search(r"copycat cop(ies|y) training rows", made.verdict)
     assert "double does as well within the errors" in made.verdict
     assert "does not compare" in rows["stranger"].scores["gain"].note
     assert rows["faulty"].status == "failed" and "fit is broken" in rows["faulty"].reason

@@ -21,7 +21,6 @@ from begat import Circuit, NaiveBayes
 ANY_NUMBER = "with task='auto' a continuous target is no error: it makes a regression"
 SCORE = "score is the mean log-likelihood in every role, not R^2; scoring='r2' is"
 FRAMES = "a frame's float columns of whole numbers or short decimals have mass on a grid, an array's are continuous"
-WEIGHTS = "a circuit starts from rows at random, and hides cells at random: repetitions are other rows with other draws"
 
 
 def expected(estimator):
@@ -34,8 +33,6 @@ def expected(estimator):
     said = why.get(estimator.task, {})
     if isinstance(estimator, Circuit):  # so few rows, and so small a circuit, that the two kinds of a column agree
         said = {k: v for k, v in said.items() if k != "check_classifier_data_not_an_array"}
-        if estimator.task != "density":
-            said["check_sample_weight_equivalence_on_dense_data"] = WEIGHTS
     return said
 
 

@@ -45,6 +45,8 @@ WORK = 16 * MOST_UNITS**2
 EPOCHS = (4, 30, 60)
 """Passes over the rows, where nothing is said: at least, over TYPICAL rows, at most; fewer over more of them."""
 TYPICAL = 10_000
+HIDE, MANY = (0.3, 0.1), 2_000
+"""The probability with which a cell is hidden, where nothing is said, of fewer rows than so many and of more."""
 BATCH = 1024
 SMALL = 4_000
 """Rows up to which the number of states is chosen by held-out likelihood."""
@@ -63,8 +65,8 @@ class Circuit(Generative):
 
     units: states of each latent, or "auto": about n^0.57 of n rows, at most 256; of up to 4,000 rows a quarter of them,
     and so on, where held-out rows are more probable for certain. rank: statistics of the table between two latents
-    (maths.bilinear). hide: the probability with which a cell is hidden from a step of the fit. lean_on: the column of
-    numbers that others lean on, which are scored as what is left of them once it is known (families.coupled); "auto"
+    (maths.bilinear). hide: the probability with which a cell is hidden from a step of the fit; "auto" is .3 of fewer
+    than 2,000 rows, else .1. lean_on: the column of numbers that others lean on, which are scored as what is left of them once it is known (families.coupled); "auto"
     takes the one that makes held-out rows most probable, if any does, None takes none. alpha: pseudo-rows, spread as
     the whole column, in each state's law of a column. leaves: each column's own law, as of NaiveBayes. epochs: passes
     over the rows, or "auto". validation: share of the rows held out to choose what is chosen; of few rows up to a tenth
@@ -84,7 +86,7 @@ class Circuit(Generative):
         units: int | str = "auto",
         shape: str = "tree",
         rank: int = 6,
-        hide: float = 0.1,
+        hide: float | str = "auto",
         lean_on: str | int | None = "auto",
         alpha: float = 1.0,
         leaves: str | tuple[str, Mapping[str, Any]] | Mapping[Any, Any] = "auto",
@@ -154,8 +156,8 @@ class Circuit(Generative):
         if parts.weight is not None and not float(parts.weight.sum()) > 0:
             raise DataError("all sample weights are zero; give at least one row a positive weight")
         made = circuit_fit.Recipe(
-            self._joint.spec, self._joint.target, self.shape == "tree", self.rank, self.alpha, self.hide,
-            generator(self.random_state).initial_seed(),
+            self._joint.spec, self._joint.target, self.shape == "tree", self.rank, self.alpha,
+            self._hide(len(parts.cells)), generator(self.random_state).initial_seed(),
         )  # fmt: skip
         found = None
         if self.lean_on is not None:
@@ -168,6 +170,9 @@ class Circuit(Generative):
             counts = parts.weight > 0
             parts = parts._replace(cells=parts.cells[counts], weight=parts.weight[counts])
         return self._learn(parts, made, found, started, checkpoint, tell)
+
+    def _hide(self, n: int) -> float:
+        return HIDE[n >= MANY] if self.hide == "auto" else float(self.hide)
 
     def _hub(self, slots: tuple[Slot, ...]) -> int:
         """The number of the column that others shall lean on."""
