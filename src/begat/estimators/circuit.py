@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from os import PathLike
 from time import monotonic
@@ -37,19 +36,7 @@ from begat.fitting.em import Course
 from begat.random import Seed, generator, mixed
 from begat.schema import Schema
 
-MOST_UNITS = 256
-POWER = 0.57
-"""Of n rows, the states of a latent are about n to this power, where nothing is said."""
-WORK = 16 * MOST_UNITS**2
-"""Cells of all tables between latents at most, where nothing is said: what a step of learning costs."""
-EPOCHS = (4, 30, 60)
-"""Passes over the rows, where nothing is said: at least, over TYPICAL rows, at most; fewer over more of them."""
-TYPICAL = 10_000
-HIDE, MANY = (0.3, 0.1), 2_000
-"""The probability with which a cell is hidden, where nothing is said, of fewer rows than so many and of more."""
 BATCH = 1024
-SMALL = 4_000
-"""Rows up to which the number of states is chosen by held-out likelihood."""
 MOST_HELD, LEAST_HELD = 4_000, 200
 """Rows that are held out at most, and at least where they are not a tenth of all."""
 
@@ -117,10 +104,8 @@ class Circuit(Generative):
         self.random_state = random_state
 
     model_: Model | Coupled
-    units_: int
     structure_: structure.Structure
     leaves_: dict[Any, str]
-    leans_: dict[Any, Any]
     history_: list[float]
     rows_: float
 
@@ -156,10 +141,11 @@ class Circuit(Generative):
         parts = cut(self.leaves, slots, rows, self._joint.put)
         if parts.weight is not None and not float(parts.weight.sum()) > 0:
             raise DataError("all sample weights are zero; give at least one row a positive weight")
+        hide = circuit_fit.hidden(len(parts.cells)) if self.hide == "auto" else float(self.hide)
+        seed = generator(self.random_state).initial_seed()
         made = circuit_fit.Recipe(
-            self._joint.spec, self._joint.target, self.shape == "tree", self.rank, self.alpha,
-            self._hide(len(parts.cells)), generator(self.random_state).initial_seed(),
-        )  # fmt: skip
+            self._joint.spec, self._joint.target, self.shape == "tree", self.rank, self.alpha, hide, seed
+        )
         found = None
         if self.lean_on is not None:
             first = self._joint.put(rows.first)
@@ -171,9 +157,6 @@ class Circuit(Generative):
             counts = parts.weight > 0
             parts = parts._replace(cells=parts.cells[counts], weight=parts.weight[counts])
         return self._learn(parts, made, found, started, checkpoint, tell)
-
-    def _hide(self, n: int) -> float:
-        return HIDE[n >= MANY] if self.hide == "auto" else float(self.hide)
 
     def _hub(self, slots: tuple[Slot, ...]) -> int:
         """The number of the column that others shall lean on."""
@@ -195,7 +178,9 @@ class Circuit(Generative):
         here[held] = False
         cells, some = rows.cells[here], None if weight is None else weight[here]
         best: circuit_fit.Fitted | None = None
-        for units in self._sizes(len(cells), len(rows.places)):
+        tried = circuit_fit.sizes(len(cells), len(rows.places)) if self.units == "auto" else (int(self.units),)
+        epochs = circuit_fit.passes(len(cells)) if self.epochs == "auto" else int(self.epochs)
+        for units in tried:
 
             def begin(course: Course, units: int = units) -> tuple[Course, Any]:
                 store = Checkpoint(checkpoint, self, rows, units)
@@ -203,10 +188,10 @@ class Circuit(Generative):
 
             left = None if self.seconds is None else max(self.seconds - (monotonic() - started), 1e-3)
             fit = circuit_fit.fit(
-                made, rows.places, cells, some, units, self._epochs(len(cells)), held=rows.cells[held], batch=BATCH,
+                made, rows.places, cells, some, units, epochs, held=rows.cells[held], batch=BATCH,
                 begin=None if checkpoint is None else begin, seconds=left, tell=tell,
             )  # fmt: skip
-            if best is not None and not circuit_fit.surpasses(fit, best, rows.cells[held]):
+            if best is not None and not circuit_fit.better(fit, best, rows.cells[held]):
                 break
             best = fit
             if fit.course.ended:
@@ -215,19 +200,21 @@ class Circuit(Generative):
         self.structure_, self.history_ = best.found, best.course.history
         self._held = file.contains(self, rows)
         best.model.widen()
-        self._take(best.model if found is None else Coupled(best.model, found))
+        self.model_ = best.model if found is None else Coupled(best.model, found)
         return self
 
-    def _take(self, model: Model | Coupled) -> None:
-        """A fitted model, and what there is to say of it."""
-        self.model_, self.units_, self.leans_ = (
-            model,
-            (model.circuit if isinstance(model, Coupled) else model).states,
-            {},
-        )
-        if isinstance(model, Coupled):
-            names = [slot.column.name for slot in self._joint.slots]
-            self.leans_ = {names[d]: names[model.coupling.hub] for d in model.coupling.columns}
+    @property
+    def units_(self) -> int:
+        """The states of each latent."""
+        return self._circuit.states
+
+    @property
+    def leans_(self) -> dict[Any, Any]:
+        """For each column that leans on another, the one it leans on."""
+        if not isinstance(self.model_, Coupled):
+            return {}
+        coupling, names = self.model_.coupling, [slot.column.name for slot in self._joint.slots]
+        return {names[d]: names[coupling.hub] for d in coupling.columns}
 
     @property
     def _circuit(self) -> Model:
@@ -238,22 +225,6 @@ class Circuit(Generative):
     def _joint(self) -> ClassColumn:
         """The columns of the one joint."""
         return ClassColumn(self.border_)
-
-    def _sizes(self, n: int, columns: int) -> tuple[int, ...]:
-        """The numbers of states to try, in turn for as long as fewer are better."""
-        if self.units != "auto":
-            return (int(self.units),)
-        most = 2 ** round(POWER * math.log2(max(n, 1)))
-        while most > 1 and (most > MOST_UNITS or columns * most**2 > WORK):
-            most //= 2
-        return tuple(dict.fromkeys(max(most // f, 1) for f in ((1,) if n > SMALL else (1, 4, 16, 64))))
-
-    def _epochs(self, n: int) -> int:
-        if self.epochs != "auto":
-            return int(self.epochs)
-        least, typical, most = EPOCHS
-        power = 2 / 3 if n < TYPICAL else 1 / 3
-        return min(max(round(typical * (TYPICAL / max(n, 1)) ** power), least), most)
 
     # what the verbs ask -------------------------------------------------------------------------------------------
     def _log_joint(self, batch: Batch) -> Tensor:
@@ -363,8 +334,7 @@ class Circuit(Generative):
         return file.layout(header["model"], columns)
 
     def _restore(self, model: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
-        self.structure_, fitted = file.restored(model, tensors, self._joint.slots, self._joint.spec)
-        self._take(fitted)
+        self.structure_, self.model_ = file.restored(model, tensors, self._joint.slots, self._joint.spec)
         self.leaves_, self.rows_ = dict(map(tuple, model["leaves"])), model["rows"]
         self.history_ = [float(score) for score in model["history"]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,10 +19,23 @@ from begat.families.circuit import Circuit as Model
 from begat.families.coupling import Coupling
 from begat.fitting.em import Course, Schedule, stepwise
 from begat.leaves.places import Places
+from begat.maths.paired import surpasses
 from begat.random import mixed
 
 ROWS = 2048
 """Rows whose messages are passed at a time."""
+MOST_UNITS = 256
+POWER = 0.57
+"""Of n rows, the states of a latent are about n to this power, where nothing is said."""
+WORK = 16 * MOST_UNITS**2
+"""Cells of all tables between latents at most, where nothing is said: what a step of learning costs."""
+EPOCHS = (4, 30, 60)
+"""Passes over the rows, where nothing is said: at least, over TYPICAL rows, at most; fewer over more of them."""
+TYPICAL = 10_000
+HIDE, MANY = (0.3, 0.1), 2_000
+"""The probability with which a cell is hidden, where nothing is said, of fewer rows than so many and of more."""
+SMALL = 4_000
+"""Rows up to which the number of states is chosen by held-out likelihood."""
 TRIAL = 6_000
 """Rows at most that tell whether leaning pays; a quarter of them are held out."""
 TRIAL_UNITS, TRIAL_EPOCHS, TRIAL_BATCH = 64, 12, 512
@@ -69,7 +83,7 @@ def fit(
     begin: Callable[[Course], tuple[Course, Any]] | None = None,
     **how: Any,
 ) -> Fitted:
-    """A circuit of so many states, fitted to rows of these weights, scored and stopped by rows held out.
+    """A circuit of so many states, fitted to rows of these weights and scored by rows held out.
 
     begin: where to go on from, and what keeps the course, given the course at the start. how: `seconds` and `tell`, as
     of `stepwise`.
@@ -94,12 +108,30 @@ def dependence(model: Model, cells: Cells) -> Float[Tensor, " n"]:
     return torch.cat([model.log_ratio(piece.long()) for piece in cells.split(ROWS)])
 
 
-def surpasses(one: Fitted, other: Fitted, held: Cells) -> bool:
-    """Whether held-out rows are more probable under one circuit by more than a standard error of the difference."""
-    if not len(held):
-        return False
-    gap = dependence(one.model, held) - dependence(other.model, held)
-    return float(gap.mean()) > float(gap.std(correction=0)) / len(gap) ** 0.5
+def better(one: Fitted, other: Fitted, held: Cells) -> bool:
+    """Whether held-out rows are more probable under one circuit than under the other for certain."""
+    return len(held) > 0 and surpasses(dependence(one.model, held) - dependence(other.model, held))
+
+
+# what nobody says -------------------------------------------------------------------------------------------------
+def sizes(n: int, columns: int) -> tuple[int, ...]:
+    """The numbers of states to try for n rows, in turn for as long as fewer are better."""
+    most = 2 ** round(POWER * math.log2(max(n, 1)))
+    while most > 1 and (most > MOST_UNITS or columns * most**2 > WORK):
+        most //= 2
+    return tuple(dict.fromkeys(max(most // f, 1) for f in ((1,) if n > SMALL else (1, 4, 16, 64))))
+
+
+def passes(n: int) -> int:
+    """Passes over n rows: fewer over more of them."""
+    least, typical, most = EPOCHS
+    power = 2 / 3 if n < TYPICAL else 1 / 3
+    return min(max(round(typical * (TYPICAL / max(n, 1)) ** power), least), most)
+
+
+def hidden(n: int) -> float:
+    """The probability with which a cell of n rows is hidden: .3 of few, .1 of many."""
+    return HIDE[n >= MANY]
 
 
 # leaning ----------------------------------------------------------------------------------------------------------
@@ -123,10 +155,7 @@ def coupling(
         parts = dict(zip(each.columns, leant(each, slots, _of(border, some), lambda b: b).places, strict=True))
         places = [parts.get(d, p) for d, p in enumerate(rows.places)]
         new = _tried(recipe, places, each.apart(some))
-        gain = new - plain
-        if float(new.mean()) > float(score.mean()) and float(gain.mean()) > DEVIATIONS * float(
-            gain.std() / max(len(gain), 1) ** 0.5
-        ):
+        if float(new.mean()) > float(score.mean()) and surpasses(new - plain, DEVIATIONS):
             best, score = each, new
     return best
 

@@ -20,8 +20,8 @@ class Coupling(nn.Module):
     """x_c = r_c + t_c(v) of each column c that leans on the hub, v the place of the hub's cell.
 
     A bijection of volume one, whatever the function t: on a grid t is a whole number of steps, so that the points of
-    the grid go to points of the grid. Dinh, Krueger and Bengio, "NICE" (2015), equation 7; Hoogeboom et al., "Integer
-    discrete flows" (2019), equation 6.
+    the grid go to points of the grid. Dinh, Krueger and Bengio, "NICE" (2015), additive coupling
+    layers; Hoogeboom et al., "Integer discrete flows" (2019), the same on whole numbers.
 
     hub: its number among the columns, and `places`, what its numbers are cut into. columns: the numbers of those that
     lean. values: where their numbers are in the encoded table. shift: t -> (V, m), of V places.

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from begat.core import Stats
+from begat.maths.paired import surpasses
 from begat.random import mixed
 
 Rows = Int[Tensor, "n d"]
@@ -154,8 +155,7 @@ def _choose(learner: Learner, course: Course, score: Callable[[], Scores] | None
     best = score()
     learner.restore(course.state)
     last = score()
-    gap = best - last
-    if float(gap.mean()) <= float(gap.std(correction=0)) / len(gap) ** 0.5:
+    if not surpasses(best - last):
         course.best, course.best_score = course.state, float(last.mean())
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from begat.core import Region
-from begat.leaves.base import At, Drawn, Observed, PerState, Tails
+from begat.leaves.base import At, Drawn, Leaf, Observed, PerState, Tails
 
 Ranks = Int[Tensor, " m"]
 Logs = Float[Tensor, "k _"]
+STEPS, DOUBLINGS, NEARLY = 64, 80, 1e-6
+"""Doublings at most until an open region is passed but for a millionth of its mass, and the points up to there."""
 LARGEST_WHOLE = 2.0**53
 """Beyond it not every whole number is a float64."""
 _MAGNITUDE = 0x7FFF_FFFF_FFFF_FFFF
@@ -106,6 +110,34 @@ class ByTails(ABC):
         below = torch.where(ends == torch.inf, 1.0, torch.where(ends == -torch.inf, 0.0, below))
         above = torch.where(ends == torch.inf, 0.0, torch.where(ends == -torch.inf, 1.0, above))
         return below, above
+
+
+def quantiles_by_mass(law: Leaf, region: Region, u: At, *, grid: bool) -> Drawn:
+    """The numbers at shares u of the mass of a one-column law (s,), in a region that is open on one side.
+
+    For laws that do not know their tails (kernels, dates): their mass up to STEPS points that are evenly spaced over
+    nearly all of it, with a straight line between two of them.
+    """
+    upward = math.isfinite(region.lower)
+    cut, sign = (region.lower, 1.0) if upward else (region.upper, -1.0)
+
+    def mass(far: float) -> float:
+        inside = Region(cut, cut + far) if upward else Region(cut - far, cut)
+        return float(law.log_mass(0, inside)[0].exp())
+
+    whole, far = float(law.log_mass(0, region)[0].exp()), 1.0 if grid else max(abs(cut), 1.0) * 1e-6
+    for _ in range(DOUBLINGS):
+        if mass(far) >= (1 - NEARLY) * whole:
+            break
+        far *= 2
+    steps = far * np.linspace(0, 1, STEPS + 1)
+    reached = np.array([0.0, *(mass(float(step)) for step in steps[1:])]) / max(whole, 1e-300)
+    x = torch.from_numpy(cut + sign * np.interp((u if upward else 1 - u).numpy(), reached, steps))
+    if grid:  # the cut lies between two points
+        x, cut = x.round(), cut + 0.5 * sign
+    elif not upward:
+        cut = math.nextafter(cut, -math.inf)
+    return x.clamp(min=cut) if upward else x.clamp(max=cut)
 
 
 def _rank(x: At, grid: bool) -> Ranks:

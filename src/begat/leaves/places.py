@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 
 from begat.core import Batch, Region
 from begat.leaves.base import Leaf
-from begat.leaves.inverse import ByTails
+from begat.leaves.inverse import ByTails, quantiles_by_mass
 from begat.leaves.part import Part
 from begat.leaves.special import Special
 
@@ -25,8 +25,6 @@ TRIES = 6
 """Pools of draws from the leaf's law before what is still wanted is drawn place by place."""
 LEAST_POOL = 8192
 POINTS = 16
-WIDEST, NEARLY = 80, 1e-6
-"""Doublings until an open place holds all but a millionth of its mass."""
 
 
 class Drawn(NamedTuple):
@@ -335,35 +333,13 @@ class Places(nn.Module):
         return self.leaf.remainder if isinstance(self.leaf, Special) else self.leaf
 
     def _quantiles(self, place: int, shares: Float[Tensor, " s"]) -> Float[Tensor, " s"]:
-        """The numbers of an interval at these shares of its mass -> (s,).
-
-        Of laws that do not know their tails (kernels, dates) by their mass up to points that are evenly spaced over
-        nearly all of it, with a straight line between two of them.
-        """
+        """The numbers of an interval at these shares of its mass -> (s,)."""
         law, region = self.leaf_of_numbers, self.region(place)._replace(codes=None)
         if isinstance(law, ByTails):
             return law.quantile_in(0, region, torch.zeros(len(shares), dtype=torch.long), shares)
         if not np.isfinite(region.lower) and not np.isfinite(region.upper):
             return torch.full_like(shares, float(law.mean()[0, 0].nan_to_num(0.0)))
-        upward = np.isfinite(region.lower)
-        cut, sign = (region.lower, 1.0) if upward else (region.upper, -1.0)
-        first = cut if not self._grid else cut + 0.5 * sign
-
-        def mass(far: float) -> float:
-            inside = Region(cut, cut + far) if upward else Region(cut - far, cut)
-            return float(law.log_mass(0, inside)[0].exp())
-
-        whole, far = float(law.log_mass(0, region)[0].exp()), 1.0 if self._grid else max(abs(cut), 1.0) * 1e-6
-        for _ in range(WIDEST):
-            if mass(far) >= (1 - NEARLY) * whole:
-                break
-            far *= 2
-        steps = far * np.linspace(0, 1, 4 * POINTS + 1)
-        reached = np.array([0.0, *(mass(float(step)) for step in steps[1:])]) / max(whole, 1e-300)
-        share = shares.numpy() if upward else 1 - shares.numpy()
-        x = torch.from_numpy(cut + sign * np.interp(share, reached, steps))
-        x = x.round() if self._grid else x
-        return x.clamp(min=first) if upward else x.clamp(max=first if self._grid else float(np.nextafter(cut, -np.inf)))
+        return quantiles_by_mass(law, region, shares, grid=self._grid)
 
 
 def _serve(

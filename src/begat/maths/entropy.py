@@ -12,7 +12,7 @@ def spacings(x: npt.NDArray[np.float64], step: float) -> float:
     """The differential entropy of n numbers in nats: mean_i log((n / 2m) (x_(i+m) - x_(i-m))), m = sqrt(n).
 
     step: the distance of the points of their grid, over which each number is spread first (0: none), so that a number
-    which repeats is no infinite gain. Vasicek, "A test for normality based on sample entropy" (1976), equation 2.3.
+    which repeats is no infinite gain. Vasicek, "A test for normality based on sample entropy" (1976).
     """
     n = len(x)
     x = np.sort(x)

@@ -1,6 +1,6 @@
 """Messages on a tree of discrete latents: sums and maxima over all their states in one pass, and posteriors in another.
 
-Pearl, "Probabilistic reasoning in intelligent systems" (1988), sections 4.3 and 5.3. Latents are numbered so that
+Pearl, "Probabilistic reasoning in intelligent systems" (1988), chapters 4 and 5. Latents are numbered so that
 parents come before children; the first has the parent -1. Single precision: messages are scaled row by row.
 """
 
