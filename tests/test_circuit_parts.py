@@ -18,7 +18,7 @@ from begat.estimators.cutting import POINTS, cut, cuts
 from begat.fitting.em import Course, Schedule, stepwise
 from begat.leaves.place_law import Free, Smooth
 from begat.leaves.places import Places
-from begat.maths.bilinear import Bilinear
+from begat.maths.bilinear import PENALTY, Bilinear
 from begat.maths.clusters import centres, nearest
 from begat.maths.inversion import draw_each, draw_rows
 from begat.maths.shrinkage import pull, shrunk
@@ -163,7 +163,7 @@ def test_laws_of_places_sum_to_one_whatever_the_counts(name, kind):
 
 
 # mathematics ------------------------------------------------------------------------------------------------------
-def test_a_step_of_a_bilinear_table_is_adams_on_the_likelihood():
+def test_a_step_of_a_bilinear_table_is_adams_on_the_penalised_likelihood():
     """Against torch.optim.Adam and autodiff."""
     counts = torch.rand(5, 7, generator=rng()) * 10
     made = Bilinear.of(counts, 3, steps=0)
@@ -171,7 +171,8 @@ def test_a_step_of_a_bilinear_table_is_adams_on_the_likelihood():
     adam = torch.optim.Adam([u, w, b], lr=0.06, betas=(0.9, 0.99))
     for _ in range(5):
         adam.zero_grad()
-        (-(counts * torch.log_softmax(u @ w.T + b, 1)).sum() / counts.sum()).backward()
+        likelihood, n = (counts * torch.log_softmax(u @ w.T + b, 1)).sum(), counts.sum()
+        (PENALTY / 2 * (u.square().sum() + w.square().sum()) / n.sqrt() - likelihood / n).backward()
         adam.step()
         made = made.ascend(counts, 0.06)
     for ours, theirs in ((made.u, u), (made.w, w), (made.b, b)):

@@ -52,14 +52,15 @@ class Circuit(Generative):
 
     units: states of each latent, or "auto": about n^0.57 of n rows, at most 256; of up to 4,000 rows a quarter of them,
     and so on, where held-out rows are more probable for certain. rank: statistics of the table between two latents
-    (maths.bilinear). hide: the probability with which a cell is hidden from a step of the fit; "auto" is .3 of fewer
-    than 2,000 rows, else .1. lean_on: the column of numbers that others lean on, which are scored as what is left of
-    them once it is known (families.coupled); "auto" takes the one that makes held-out rows most probable, if any does,
-    None takes none. alpha: pseudo-rows, spread as the whole column, in each state's law of a column. leaves: each
-    column's own law, as of NaiveBayes. epochs: passes over the rows, or "auto". validation: share of the rows held out
-    to choose what is chosen; of few rows up to a tenth if it is not 0. seconds: the fit ends after them with the best
-    state so far. task, missing, unseen, schema: as of NaiveBayes. random_state: of the start, the order of the rows and
-    what is hidden: the same seed, the same fit.
+    (maths.bilinear), or "auto": 6 of up to 4,000 rows, of more one for each 3,000, from 3 to 8. hide: the probability
+    with which a cell is hidden from a step of the fit; "auto" is .3 of fewer than 2,000 rows, else .1. lean_on: the
+    column of numbers that others lean on, which are scored as what is left of them once it is known
+    (families.coupled); "auto" takes the one that makes held-out rows most probable, if any does, None takes none.
+    alpha: pseudo-rows, spread as the whole column, in each state's law of a column. leaves: each column's own law, as
+    of NaiveBayes. epochs: passes over the rows, or "auto". validation: share of the rows held out to choose what is
+    chosen; of few rows up to a tenth if it is not 0. seconds: the fit ends after them with the best state so far. task,
+    missing, unseen, schema: as of NaiveBayes. random_state: of the start, the order of the rows and what is hidden: the
+    same seed, the same fit.
 
     Fitted: units_ (the states of each latent), structure_ (the tree), history_ (held-out log-likelihood of the columns'
     dependence after each epoch, nats per row over independent columns), leaves_, leans_ (for each column that
@@ -73,7 +74,7 @@ class Circuit(Generative):
         *,
         units: int | str = "auto",
         shape: str = "tree",
-        rank: int = 6,
+        rank: int | str = "auto",
         hide: float | str = "auto",
         lean_on: str | int | None = "auto",
         alpha: float = 1.0,
@@ -141,10 +142,12 @@ class Circuit(Generative):
         parts = cut(self.leaves, slots, rows, self._joint.put)
         if parts.weight is not None and not float(parts.weight.sum()) > 0:
             raise DataError("all sample weights are zero; give at least one row a positive weight")
-        hide = circuit_fit.hidden(len(parts.cells)) if self.hide == "auto" else float(self.hide)
+        n = len(parts.cells)
+        hide = circuit_fit.hidden(n) if self.hide == "auto" else float(self.hide)
+        rank = circuit_fit.ranked(n) if self.rank == "auto" else int(self.rank)
         seed = generator(self.random_state).initial_seed()
         made = circuit_fit.Recipe(
-            self._joint.spec, self._joint.target, self.shape == "tree", self.rank, self.alpha, hide, seed
+            self._joint.spec, self._joint.target, self.shape == "tree", rank, self.alpha, hide, seed
         )
         found = None
         if self.lean_on is not None:

@@ -36,7 +36,7 @@ ALLOWED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "shared_variance": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
     "units": (lambda v: v == "auto" or _whole(1, 4096)(v), "'auto' or a whole number from 1 to 4,096"),
     "shape": (lambda v: isinstance(v, str) and v in ("tree", "mixture"), "'tree' or 'mixture'"),
-    "rank": (_whole(1, 4096), "a whole number from 1 to 4,096"),
+    "rank": (lambda v: v == "auto" or _whole(1, 4096)(v), "'auto' or a whole number from 1 to 4,096"),
     "hide": (lambda v: v == "auto" or (number(v) and v <= 0.9), "'auto' or a probability from 0 to 0.9"),
     "lean_on": (
         lambda v: v is None or (isinstance(v, str | int) and not isinstance(v, bool)),
