@@ -52,7 +52,7 @@ class Circuit(Generative):
 
     units: states of each latent, or "auto": about n^0.57 of n rows, at most 256; of up to 4,000 rows a quarter of them,
     and so on, where held-out rows are more probable for certain. rank: statistics of the table between two latents
-    (maths.bilinear), or "auto": 6 of up to 4,000 rows, of more one for each 3,000, from 3 to 8. hide: the probability
+    (maths.bilinear), or "auto": of more than 4,000 rows one for each 3,000, from 3 to 8. hide: the probability
     with which a cell is hidden from a step of the fit; "auto" is .3 of fewer than 2,000 rows, else .1. lean_on: the
     column of numbers that others lean on, which are scored as what is left of them once it is known
     (families.coupled); "auto" takes the one that makes held-out rows most probable, if any does, None takes none.

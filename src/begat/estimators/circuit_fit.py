@@ -36,10 +36,10 @@ HIDE, MANY = (0.3, 0.1), 2_000
 """The probability with which a cell is hidden, where nothing is said, of fewer rows than so many and of more."""
 SMALL = 4_000
 """Rows up to which the number of states is chosen by held-out likelihood."""
-RANK, RANKS, ROWS_EACH = 6, (3, 8), 3_000
-"""Statistics of a table between two latents, where nothing is said: up to SMALL rows, whose states are few; of more
-rows at least, at most, and rows for each. With more of them what is drawn is nearer to the rows of the fit than to
-others."""
+FEW_RANK, SMALL_RANK, RANKS, ROWS_EACH = 6, 4, (3, 8), 3_000
+"""Statistics of a table between two latents, where nothing is said: of fewer than MANY rows and of up to SMALL, whose
+states are few; of more rows at least, at most, and rows for each. With more of them what is drawn is nearer to the rows
+of the fit than to others."""
 TRIAL = 6_000
 """Rows at most that tell whether leaning pays; a quarter of them are held out."""
 TRIAL_UNITS, TRIAL_EPOCHS, TRIAL_BATCH = 64, 12, 512
@@ -140,8 +140,10 @@ def hidden(n: int) -> float:
 
 def ranked(n: int) -> int:
     """Statistics of a table between two latents, of n rows."""
+    if n <= SMALL:
+        return FEW_RANK if n < MANY else SMALL_RANK
     least, most = RANKS
-    return RANK if n <= SMALL else min(max(round(n / ROWS_EACH), least), most)
+    return min(max(round(n / ROWS_EACH), least), most)
 
 
 # leaning ----------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ CROWDED = 8
 """Rows for each pair of groups of two columns at least: with fewer, chance looks like dependence."""
 CHANCE = 3e-7
 """The probability with which two columns of noise are taken to depend on each other."""
-ROOT, CLOSE = 5.0, 0.3
+ROOT, CLOSE = 5.0, 0.4
 """Mutual information with the root counts so many times, up to so many nats: what a person asks about would fade with
 every latent between, but columns that hang together closely stay neighbours."""
 OWN, NEAR, FAR = 3.0, 1.0, 0.05

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 Table = Float[Tensor, "p c"]
-LEARNING_RATE = 0.06
+START_RATE, LEARNING_RATE = 0.06, 0.03
+"""Of the steps that make the first factors, and of those that follow counts which change."""
 DECAYS = (0.9, 0.99)
 PENALTY = 0.003
 """Nats for each unit of the squares of the factors, times the root of the number of rows, as which the noise of counts
@@ -50,7 +51,7 @@ class Bilinear(NamedTuple):
         none = torch.zeros(u.numel() + w.numel() + len(share))
         made = cls(u.contiguous(), w.contiguous(), share.log().float(), none, none.clone())
         for _ in range(steps):
-            made = made.ascend(counts)
+            made = made.ascend(counts, START_RATE)
         return made
 
     def table(self) -> Table:
