@@ -52,10 +52,10 @@ class Circuit(Generative):
 
     units: states of each latent, or "auto": about n^0.57 of n rows, at most 256; of up to 4,000 rows a quarter of them,
     and so on, where held-out rows are more probable for certain. rank: statistics of the table between two latents
-    (maths.bilinear), or "auto": of more than 4,000 rows one for each 3,000, from 3 to 8. hide: the probability
-    with which a cell is hidden from a step of the fit; "auto" is .3 of fewer than 2,000 rows, else .1. lean_on: the
-    column of numbers that others lean on, which are scored as what is left of them once it is known
-    (families.coupled); "auto" takes the one that makes held-out rows most probable, if any does, None takes none.
+    (maths.bilinear), or "auto": 6 of fewer than 2,000 rows, 4 of up to 4,000, of more one for each 3,000, from 3 to 8.
+    hide: the probability with which a cell is hidden from a step of the fit; "auto" is .3 of fewer than 2,000 rows,
+    else .1. lean_on: the column of numbers that others lean on, which are scored as what is left of them once it is
+    known (families.coupled); "auto" takes the one that makes held-out rows most probable, if any does, None takes none.
     alpha: pseudo-rows, spread as the whole column, in each state's law of a column. leaves: each column's own law, as
     of NaiveBayes. epochs: passes over the rows, or "auto". validation: share of the rows held out to choose what is
     chosen; of few rows up to a tenth if it is not 0. seconds: the fit ends after them with the best state so far. task,

@@ -32,17 +32,21 @@ def _whole(least: int, most: int = 2**31) -> Callable[[Any], bool]:
     return holds
 
 
+def _auto_or(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: (isinstance(value, str) and value == "auto") or holds(value)
+
+
 ALLOWED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "shared_variance": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
-    "units": (lambda v: v == "auto" or _whole(1, 4096)(v), "'auto' or a whole number from 1 to 4,096"),
+    "units": (_auto_or(_whole(1, 4096)), "'auto' or a whole number from 1 to 4,096"),
     "shape": (lambda v: isinstance(v, str) and v in ("tree", "mixture"), "'tree' or 'mixture'"),
-    "rank": (lambda v: v == "auto" or _whole(1, 4096)(v), "'auto' or a whole number from 1 to 4,096"),
-    "hide": (lambda v: v == "auto" or (number(v) and v <= 0.9), "'auto' or a probability from 0 to 0.9"),
+    "rank": (_auto_or(_whole(1, 4096)), "'auto' or a whole number from 1 to 4,096"),
+    "hide": (_auto_or(lambda v: number(v) and v <= 0.9), "'auto' or a probability from 0 to 0.9"),
     "lean_on": (
         lambda v: v is None or (isinstance(v, str | int) and not isinstance(v, bool)),
         "'auto', None or the name of a column",
     ),
-    "epochs": (lambda v: v == "auto" or _whole(1)(v), "'auto' or a whole number, at least 1"),
+    "epochs": (_auto_or(_whole(1)), "'auto' or a whole number, at least 1"),
     "validation": (lambda v: number(v) and v <= 0.5, "a share of the rows from 0 to 0.5"),
     "seconds": (lambda v: v is None or (number(v) and v > 0), "a number of seconds above 0, or None"),
 }
