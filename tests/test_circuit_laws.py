@@ -268,6 +268,21 @@ def test_columns_of_noise_are_left_alone():
     assert gap.mean() > -0.02 * 20
 
 
+@pytest.mark.parametrize("chain", [True, False])
+def test_the_target_is_pulled_to_the_root_only_where_held_out_rows_gain(chain):
+    rng = np.random.default_rng(1)
+    y, columns = rng.normal(size=4_000), []
+    for _ in range(8):
+        before = columns[-1] if chain and columns else y
+        columns.append(0.72 * before + np.sqrt(1 - 0.72**2) * rng.normal(size=len(y)))
+    if chain:  # neighbours in a row say more of each other than the target does
+        y = sum(columns) / 3 + 1.5 * rng.normal(size=len(y))
+    table = pd.DataFrame({f"x{i}": x for i, x in enumerate(columns)}).assign(y=y)
+    links = {frozenset(pair) for *pair, _ in Circuit(units=4, epochs=1).fit(table, "y").structure_.links}
+    neighbours = {frozenset((i, i + 1)) for i in range(7)}
+    assert len(links & neighbours) >= 6 if chain else links == {frozenset((i, 8)) for i in range(8)}
+
+
 def test_the_same_seed_is_the_same_fit_and_another_is_not():
     frame = table(400)
     a, b, c = (Circuit(units=4, epochs=4, random_state=s).fit(frame, "income").log_prob(frame) for s in (0, 0, 1))

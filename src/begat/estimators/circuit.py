@@ -19,7 +19,7 @@ from begat.codecs.table import Slot, TableCodec
 from begat.core import Batch, Region
 from begat.errors import DataError, EvidenceError, did_you_mean
 from begat.estimators import circuit_file as file
-from begat.estimators import circuit_fit, parameters, structure, target, training
+from begat.estimators import circuit_fit, parameters, structure, target, training, trials
 from begat.estimators.base import Generative
 from begat.estimators.checkpoint import Checkpoint
 from begat.estimators.circuit_fit import ROWS
@@ -149,13 +149,14 @@ class Circuit(Generative):
         made = circuit_fit.Recipe(
             self._joint.spec, self._joint.target, self.shape == "tree", rank, self.alpha, hide, seed
         )
-        found = None
+        first, found = self._joint.put(rows.first), None
+        first = first if first.weight is None else first.rows(first.weight > 0)
         if self.lean_on is not None:
-            first = self._joint.put(rows.first)
-            first = first if first.weight is None else first.rows(first.weight > 0)
-            found = circuit_fit.coupling(made, self.leaves, slots, parts, first, rows.border, hub)
+            found = trials.coupling(made, self.leaves, slots, parts, first, rows.border, hub)
         if found is not None:
-            parts = circuit_fit.merged(parts, found, circuit_fit.leant(found, slots, rows, self._joint.put))
+            parts = trials.merged(parts, found, trials.leant(found, slots, rows, self._joint.put))
+            first = found.apart(first)
+        made = trials.pulled(made, parts.places, first)
         if parts.weight is not None:  # a row of weight 0 is none
             counts = parts.weight > 0
             parts = parts._replace(cells=parts.cells[counts], weight=parts.weight[counts])

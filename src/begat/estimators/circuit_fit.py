@@ -11,12 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from begat.codecs.table import Slot
-from begat.core import Batch, Spec
-from begat.estimators import leaning, structure, training
-from begat.estimators.cutting import Cut, cut
+from begat.core import Spec
+from begat.estimators import structure
 from begat.families.circuit import Circuit as Model
-from begat.families.coupling import Coupling
 from begat.fitting.em import Course, Schedule, stepwise
 from begat.leaves.places import Places
 from begat.maths.paired import surpasses
@@ -40,11 +37,6 @@ FEW_RANK, SMALL_RANK, RANKS, ROWS_EACH = 6, 4, (3, 8), 3_000
 """Statistics of a table between two latents, where nothing is said: of fewer than MANY rows and of up to SMALL, whose
 states are few; of more rows at least, at most, and rows for each. With more of them what is drawn is nearer to the rows
 of the fit than to others."""
-TRIAL = 6_000
-"""Rows at most that tell whether leaning pays; a quarter of them are held out."""
-TRIAL_UNITS, TRIAL_EPOCHS, TRIAL_BATCH = 64, 12, 512
-DEVIATIONS = 4.0
-"""Standard errors by which columns that lean must be more probable than columns that do not."""
 
 Cells = Int[Tensor, "n d"]
 Weight = Float[Tensor, " n"]
@@ -54,7 +46,7 @@ Weight = Float[Tensor, " n"]
 class Recipe:
     """What a circuit is made with, whatever the number of its states: see the estimator's keywords.
 
-    root: the column whose latent is the first.
+    root: the column whose latent is the first. pull: how much it weighs in the tree.
     """
 
     spec: Spec
@@ -64,6 +56,7 @@ class Recipe:
     alpha: float
     hide: float
     seed: int
+    pull: structure.Pull = structure.PULLS[0]
 
 
 class Fitted(NamedTuple):
@@ -92,7 +85,7 @@ def fit(
     begin: where to go on from, and what keeps the course, given the course at the start. how: `seconds` and `tell`, as
     of `stepwise`.
     """
-    found = structure.learn(places, cells, weight, root=recipe.root, states=units, tree=recipe.tree)
+    found = structure.learn(places, cells, weight, root=recipe.root, states=units, tree=recipe.tree, pull=recipe.pull)
     units = 1 if all(h < 0 for h in found.hosts) else units
     laws = [structure.law(p, units, recipe.alpha, alone=h < 0) for p, h in zip(places, found.hosts, strict=True)]
     model = Model(recipe.spec, laws, found.hosts, found.parents, units)
@@ -144,60 +137,3 @@ def ranked(n: int) -> int:
         return FEW_RANK if n < MANY else SMALL_RANK
     least, most = RANKS
     return min(max(round(n / ROWS_EACH), least), most)
-
-
-# leaning ----------------------------------------------------------------------------------------------------------
-def coupling(
-    recipe: Recipe, wanted: Any, slots: Sequence[Slot], rows: Cut, first: Batch, border: Any, hub: int | None
-) -> Coupling | None:
-    """The coupling that makes held-out rows most probable, if any does; that on this hub without a trial.
-
-    Each is tried with a small circuit on some of the rows `first`: scores are of rows that it was not fitted to, and a
-    coupling must be better than none by DEVIATIONS standard errors of the paired difference.
-    """
-    from begat.estimators import leaves
-
-    found = leaning.candidates(slots, rows.places, first, leaves.settle(wanted, slots), target=recipe.root, hub=hub)
-    if hub is not None or not found:
-        return found[0] if found else None
-    some = first.rows(training.spaced(len(first), TRIAL))
-    plain, best = _tried(recipe, rows.places, some), None
-    score = plain
-    for each in found:
-        parts = dict(zip(each.columns, leant(each, slots, _of(border, some), lambda b: b).places, strict=True))
-        places = [parts.get(d, p) for d, p in enumerate(rows.places)]
-        new = _tried(recipe, places, each.apart(some))
-        if float(new.mean()) > float(score.mean()) and surpasses(new - plain, DEVIATIONS):
-            best, score = each, new
-    return best
-
-
-def leant(found: Coupling, slots: Sequence[Slot], rows: training.Training, seen_as: Callable[[Batch], Batch]) -> Cut:
-    """The rows as places of what is left of the columns that lean."""
-    return cut("auto", leaning.residual(slots, found), rows, lambda b: found.apart(seen_as(b)))
-
-
-def merged(rows: Cut, found: Coupling, left: Cut) -> Cut:
-    """All columns as places, those that lean as what is left of them."""
-    places, cells = list(rows.places), rows.cells.clone()
-    for i, d in enumerate(found.columns):
-        places[d], cells[:, d] = left.places[i], left.cells[:, i]
-    return Cut(places, cells, rows.weight, {**rows.names, **left.names})
-
-
-def _of(border: Any, batch: Batch) -> training.Training:
-    return training.Training(border, len(batch), batch, [batch])
-
-
-def _tried(recipe: Recipe, places: Sequence[Places], batch: Batch) -> Float[Tensor, " n"]:
-    """log P of every fourth of these rows under a small circuit that is fitted to the others."""
-    cells = torch.stack([p.find(batch) for p in places], 1)
-    held = torch.arange(len(cells)) % 4 == 3
-    units = min(TRIAL_UNITS, max(len(cells) // 64, 1))
-    weight = None if batch.weight is None else batch.weight[~held]
-    made = fit(recipe, places, cells[~held].int(), weight, units, TRIAL_EPOCHS, held=cells[held], batch=TRIAL_BATCH)
-    if made.course.ended:  # there is nothing yet to keep
-        raise KeyboardInterrupt
-    test = batch.rows(held)
-    own = made.model.log_within(test, cells[held])
-    return own + dependence(made.model, cells[held])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -22,9 +22,6 @@ CROWDED = 8
 """Rows for each pair of groups of two columns at least: with fewer, chance looks like dependence."""
 CHANCE = 3e-7
 """The probability with which two columns of noise are taken to depend on each other."""
-ROOT, CLOSE = 5.0, 0.4
-"""Mutual information with the root counts so many times, up to so many nats: what a person asks about would fade with
-every latent between, but columns that hang together closely stay neighbours."""
 OWN, NEAR, FAR = 3.0, 1.0, 0.05
 """Weights in the clustering for a latent: of its column, of that one's neighbours in the tree, of all others."""
 LEVEL = 0.5
@@ -33,6 +30,18 @@ EVEN = 0.3
 """Share of a row that is spread over all clusters at the start; the rest is its nearest one's."""
 
 Groups = Int[Tensor, "n d"]
+
+
+class Pull(NamedTuple):
+    """Mutual information with the root counts so many `times`, up to `most` nats: what a person asks about would fade
+    with every latent between, but columns that hang together closely stay neighbours."""
+
+    times: float
+    most: float
+
+
+PULLS = (Pull(5.0, 0.4), Pull(10.0, 0.6), Pull(1.0, math.inf))
+"""What is taken if nothing else does better, more, and none."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,14 @@ def law(places: Places, states: int, alpha: float, *, alone: bool) -> PlaceLaw:
 
 # structure --------------------------------------------------------------------------------------------------------
 def learn(
-    places: Sequence[Places], rows: Groups, weight: Any = None, *, root: int | None, states: int, tree: bool
+    places: Sequence[Places],
+    rows: Groups,
+    weight: Any = None,
+    *,
+    root: int | None,
+    states: int,
+    tree: bool,
+    pull: Pull = PULLS[0],
 ) -> Structure:
     """The structure of these columns whose cells lie in these places (n, D), of rows of these weights.
 
@@ -76,7 +92,7 @@ def learn(
     some = information[inside][:, inside]
     first = inside.index(root) if root in inside else int(some.sum(1).argmax())
     if root in inside:
-        near = torch.maximum(some[first], (ROOT * some[first]).clamp(max=CLOSE))
+        near = torch.maximum(some[first], (pull.times * some[first]).clamp(max=pull.most))
         some[first], some[:, first] = near, near
     found = spanning_tree(some, first)
     if not tree:

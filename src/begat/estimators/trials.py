@@ -1,0 +1,116 @@
+"""What a circuit's fit finds out by trial on held-out rows: what its columns lean on, and the pull of its target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from begat.codecs.table import Slot
+from begat.core import Batch
+from begat.estimators import leaning, structure, training
+from begat.estimators.circuit_fit import Recipe, dependence, fit
+from begat.estimators.cutting import Cut, cut
+from begat.families.coupling import Coupling
+from begat.leaves.places import Places
+from begat.maths.paired import surpasses
+
+LEANING, PULLING = 6_000, 12_000
+"""Rows at most of a trial of columns that lean, and of one of pulls, whose gains are less; a quarter are held out."""
+UNITS, EPOCHS, BATCH = 64, 12, 512
+LEANING_ERRORS, PULLING_ERRORS = 4.0, 2.0
+"""Standard errors by which held-out rows must be more probable than without."""
+
+Scores = Float[Tensor, " n"]
+
+
+def coupling(
+    recipe: Recipe, wanted: Any, slots: Sequence[Slot], rows: Cut, first: Batch, border: Any, hub: int | None
+) -> Coupling | None:
+    """The coupling that makes held-out rows most probable, if any does; that on this hub without a trial.
+
+    Each is tried with a small circuit on some of the rows `first`.
+    """
+    from begat.estimators import leaves
+
+    found = leaning.candidates(slots, rows.places, first, leaves.settle(wanted, slots), target=recipe.root, hub=hub)
+    if hub is not None or not found:
+        return found[0] if found else None
+    some = first.rows(training.spaced(len(first), LEANING))
+    plain, best = _scores(recipe, rows.places, some), None
+    score = plain
+    for each in found:
+        parts = dict(zip(each.columns, leant(each, slots, _of(border, some), lambda b: b).places, strict=True))
+        places = [parts.get(d, p) for d, p in enumerate(rows.places)]
+        new = _scores(recipe, places, each.apart(some))
+        if float(new.mean()) > float(score.mean()) and surpasses(new - plain, LEANING_ERRORS):
+            best, score = each, new
+    return best
+
+
+def leant(found: Coupling, slots: Sequence[Slot], rows: training.Training, seen_as: Callable[[Batch], Batch]) -> Cut:
+    """The rows as places of what is left of the columns that lean."""
+    return cut("auto", leaning.residual(slots, found), rows, lambda b: found.apart(seen_as(b)))
+
+
+def merged(rows: Cut, found: Coupling, left: Cut) -> Cut:
+    """All columns as places, those that lean as what is left of them."""
+    places, cells = list(rows.places), rows.cells.clone()
+    for i, d in enumerate(found.columns):
+        places[d], cells[:, d] = left.places[i], left.cells[:, i]
+    return Cut(places, cells, rows.weight, {**rows.names, **left.names})
+
+
+def pulled(recipe: Recipe, places: Sequence[Places], first: Batch) -> Recipe:
+    """The recipe with the pull under which held-out rows (and their target given the rest) are most probable.
+
+    Joint likelihood alone would let go of a target that is one of many columns, and yet the one that is asked about.
+    """
+    if recipe.root is None or not recipe.tree:
+        return recipe
+    some = first.rows(training.spaced(len(first), PULLING))
+    cells = torch.stack([p.find(some) for p in places], 1).int()
+    found: dict[Any, Recipe] = {}
+    for pull in structure.PULLS:
+        tree = structure.learn(places, cells, some.weight, root=recipe.root, states=1, tree=True, pull=pull)
+        found.setdefault(tree.links, replace(recipe, pull=pull))
+    if len(found) < 2:
+        return recipe
+    plain, *others = found.values()
+    best, base = plain, _scores(plain, places, some, twice=recipe.root)
+    score = base
+    for each in others:
+        new = _scores(each, places, some, twice=recipe.root)
+        if float(new.mean()) > float(score.mean()) and surpasses(new - base, PULLING_ERRORS):
+            best, score = each, new
+    return best
+
+
+def _of(border: Any, batch: Batch) -> training.Training:
+    return training.Training(border, len(batch), batch, [batch])
+
+
+def _scores(recipe: Recipe, places: Sequence[Places], batch: Batch, *, twice: int | None = None) -> Scores:
+    """log P of every fourth of these rows under a small circuit that is fitted to the others.
+
+    twice: a column whose dependence on the others, log P(x_d | rest) - log p0(x_d), is added once more.
+    """
+    cells = torch.stack([p.find(batch) for p in places], 1)
+    held = torch.arange(len(cells)) % 4 == 3
+    units = min(UNITS, max(len(cells) // 64, 1))
+    weight = None if batch.weight is None else batch.weight[~held]
+    made = fit(recipe, places, cells[~held].int(), weight, units, EPOCHS, held=cells[held], batch=BATCH)
+    if made.course.ended:  # there is nothing yet to keep
+        raise KeyboardInterrupt
+    here = cells[held]
+    whole = dependence(made.model, here)
+    score = made.model.log_within(batch.rows(held), here) + whole
+    if twice is not None:
+        rest = here.clone()
+        rest[:, twice] = places[twice].size
+        score = score + whole - dependence(made.model, rest)
+    return score
