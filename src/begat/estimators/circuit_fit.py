@@ -21,7 +21,8 @@ from begat.random import mixed
 
 ROWS = 2048
 """Rows whose messages are passed at a time."""
-MOST_UNITS = 256
+MOST_UNITS, LANES = 256, 8
+"""States of a latent at most, and what their number is a multiple of, as processors like it, where nothing is said."""
 POWER = 0.57
 """Of n rows, the states of a latent are about n to this power, where nothing is said."""
 WORK = 16 * MOST_UNITS**2
@@ -113,9 +114,8 @@ def better(one: Fitted, other: Fitted, held: Cells) -> bool:
 # what nobody says -------------------------------------------------------------------------------------------------
 def sizes(n: int, columns: int) -> tuple[int, ...]:
     """The numbers of states to try for n rows, in turn for as long as fewer are better."""
-    most = 2 ** round(POWER * math.log2(max(n, 1)))
-    while most > 1 and (most > MOST_UNITS or columns * most**2 > WORK):
-        most //= 2
+    wish = min(max(n, 1) ** POWER, MOST_UNITS, math.sqrt(WORK / max(columns, 1)))
+    most = round(wish / LANES) * LANES if wish > LANES else max(round(wish), 1)
     return tuple(dict.fromkeys(max(most // f, 1) for f in ((1,) if n > SMALL else (1, 4, 16, 64))))
 
 

@@ -22,8 +22,9 @@ from begat.maths.paired import surpasses
 LEANING, PULLING = 6_000, 12_000
 """Rows at most of a trial of columns that lean, and of one of pulls, whose gains are less; a quarter are held out."""
 UNITS, EPOCHS, BATCH = 64, 12, 512
-LEANING_ERRORS, PULLING_ERRORS = 4.0, 2.0
-"""Standard errors by which held-out rows must be more probable than without."""
+SURE, LIKELY = 4.0, 2.0
+"""Standard errors by which held-out rows must be more probable: for columns that lean and for a target without pull, of
+which some of what is asked about is lost; for more pull."""
 
 Scores = Float[Tensor, " n"]
 
@@ -47,7 +48,7 @@ def coupling(
         parts = dict(zip(each.columns, leant(each, slots, _of(border, some), lambda b: b).places, strict=True))
         places = [parts.get(d, p) for d, p in enumerate(rows.places)]
         new = _scores(recipe, places, each.apart(some))
-        if float(new.mean()) > float(score.mean()) and surpasses(new - plain, LEANING_ERRORS):
+        if float(new.mean()) > float(score.mean()) and surpasses(new - plain, SURE):
             best, score = each, new
     return best
 
@@ -85,7 +86,8 @@ def pulled(recipe: Recipe, places: Sequence[Places], first: Batch) -> Recipe:
     score = base
     for each in others:
         new = _scores(each, places, some, twice=recipe.root)
-        if float(new.mean()) > float(score.mean()) and surpasses(new - base, PULLING_ERRORS):
+        errors = LIKELY if each.pull.times > plain.pull.times else SURE
+        if float(new.mean()) > float(score.mean()) and surpasses(new - base, errors):
             best, score = each, new
     return best
 

@@ -21,7 +21,7 @@ SCORE_LIMIT = 6.0
 NARROW = 0.05
 """Variance of the one pseudo-row of each state's Gaussian, in squared normal scores."""
 LEAST_VARIANCE = 2e-5
-AHEAD = 12.0
+AHEAD = 4.0
 """The variance with which N rows predict the next one is larger than theirs by this over N, twice at most."""
 FLOOR = 0.01
 """Of the pseudo-rows alpha, the part that a Gaussian on normal scores takes: its tails need no more."""
