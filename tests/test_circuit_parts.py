@@ -96,7 +96,7 @@ def test_what_stands_for_a_place_lies_in_it(name):
     every = torch.arange(places.size)[places.log_base > -30]
     assert (places.find(batch_of(places, places.representative(every))) == every).all()
     if places.leaf_of_numbers.mean().isfinite().all():  # on a grid a point has no more mass than its place
-        assert float(places.height().max()) < 1 + 1e-6 or not places._grid
+        assert float(places.height().max()) < 1 + 1e-6 or not places.grid
 
 
 @over

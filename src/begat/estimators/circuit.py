@@ -15,9 +15,9 @@ from torch import Generator, Tensor
 from begat.codecs import frame
 from begat.codecs.levels import Missing, Unseen
 from begat.codecs.source import TableSource
-from begat.codecs.table import Slot, TableCodec
+from begat.codecs.table import Slot
 from begat.core import Batch, Region
-from begat.errors import DataError, EvidenceError, did_you_mean
+from begat.errors import DataError, did_you_mean
 from begat.estimators import circuit_file as file
 from begat.estimators import circuit_fit, parameters, structure, target, training, trials
 from begat.estimators.base import Generative
@@ -25,7 +25,7 @@ from begat.estimators.checkpoint import Checkpoint
 from begat.estimators.circuit_fit import ROWS
 from begat.estimators.class_column import ClassColumn
 from begat.estimators.cutting import Cut, cut
-from begat.estimators.rows import assemble
+from begat.estimators.marginal import marginal_of
 from begat.estimators.store import Slot as TensorSlot
 from begat.families.circuit import Circuit as Model
 from begat.families.circuit import Impossible
@@ -50,7 +50,7 @@ class Circuit(Generative):
     information of the columns. Any marginal and conditional is exact, to single precision (2e-5, relative). A category
     as y makes a classifier, a number a regression; either is a column of the one joint.
 
-    units: states of each latent, or "auto": about n^0.57 of n rows, at most 256; of up to 4,000 rows a quarter of them,
+    units: states of each latent, or "auto": about n^0.56 of n rows, at most 256; of up to 4,000 rows a quarter of them,
     and so on, where held-out rows are more probable for certain. rank: statistics of the table between two latents
     (maths.bilinear), or "auto": 6 of fewer than 2,000 rows, 4 of up to 4,000, of more one for each 3,000, from 3 to 8.
     hide: the probability with which a cell is hidden from a step of the fit; "auto" is .3 of fewer than 2,000 rows,
@@ -303,31 +303,7 @@ class Circuit(Generative):
         of how it changes with others. A value outside the stated bounds has 0. EvidenceError where `given` has none.
         """
         check_is_fitted(self, "model_")
-        given, n = dict(given or {}), len(at)
-        if column not in self.schema_.names or column in given:
-            what = "is given" if column in given else f"is none of the table{did_you_mean(column, self.schema_.names)}"
-            raise EvidenceError(f"the column {column!r} {what}; ask for one that is not known")
-        if not self.schema_[column].scored:
-            raise EvidenceError(f"column {column!r} is {self.schema_[column].kind}, which no model scores")
-        known, regions = self.border_.evidence(1, None, given)
-        whole = self.model_.log_prob(self._joint.put(known), self._asked(regions))[0]
-        if torch.isneginf(whole):
-            raise EvidenceError("the evidence has no probability; widen it or leave a part of it out")
-        if column == self.schema_.target and self.role_ == "classification":
-            cells, possible = known.rows(torch.zeros(n, dtype=torch.long)), None
-            cells = cells.having(cond=self.border_.encode_target(at, n).batch.x[1][:, 0].long())
-        else:
-            codec = TableCodec(self.schema_, [column])
-            made, possible = codec.encode({column: at}, missing=self.missing)
-            slot = codec.slots[0]
-            told = made.known[0 if slot.code is None else 1]
-            if told is not None and not bool(told[:, slot.value if slot.code is None else slot.code].all()):
-                raise EvidenceError(f"a missing {column!r} is no outcome of this model; ask for values")
-            others = known.rows(torch.zeros(n, dtype=torch.long))
-            cells = assemble(self.border_.model, n, (self.border_.model, others), (codec, made))
-        asked = self._asked(regions)
-        p = (by_rows(lambda b: self.model_.log_prob(b, asked), self._joint.put(cells), ROWS) - whole).exp()
-        return (p if possible is None else p * possible).numpy()
+        return marginal_of(self, column, at, dict(given or {}))
 
     # one file -----------------------------------------------------------------------------------------------------
     def _describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:

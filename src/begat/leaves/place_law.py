@@ -21,8 +21,9 @@ SCORE_LIMIT = 6.0
 NARROW = 0.05
 """Variance of the one pseudo-row of each state's Gaussian, in squared normal scores."""
 LEAST_VARIANCE = 2e-5
-AHEAD = 4.0
-"""The variance with which N rows predict the next one is larger than theirs by this over N, twice at most."""
+AHEAD, FARTHEST_AHEAD = 12.0, 0.3
+"""The variance with which N rows predict the next one is larger than theirs by the first over N, by the second at most;
+more than the 3 of Student's t, for the rows of a state were chosen by their likeness."""
 FLOOR = 0.01
 """Of the pseudo-rows alpha, the part that a Gaussian on normal scores takes: its tails need no more."""
 SMALLEST = 1e-37
@@ -163,7 +164,7 @@ class Smooth(PlaceLaw):
         variance = ((second - mean * first).clamp(min=0.0) + NARROW) / (rows + 1)
         variance = variance.clamp(min=LEAST_VARIANCE)
         if self.ahead:
-            variance = variance * (1 + self.ahead / rows.clamp(min=self.ahead))
+            variance = variance * (1 + (self.ahead / rows.clamp(min=1e-3)).clamp(max=FARTHEST_AHEAD))
         reached = torch.special.ndtr((self.edges - mean) / variance.sqrt())
         reached[0], reached[-1] = 0.0, 1.0
         return reached.diff(dim=0).clamp_(min=0.0)

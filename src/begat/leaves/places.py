@@ -11,8 +11,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
 
 from begat.core import Batch, Region
+from begat.leaves import place_centre
 from begat.leaves.base import Leaf
-from begat.leaves.inverse import ByTails, quantiles_by_mass
+from begat.leaves.inverse import ByTails
 from begat.leaves.part import Part
 from begat.leaves.special import Special
 
@@ -24,7 +25,6 @@ PULLS = tuple(4.0**i for i in range(12))
 TRIES = 6
 """Pools of draws from the leaf's law before what is still wanted is drawn place by place."""
 LEAST_POOL = 8192
-POINTS = 16
 
 
 class Drawn(NamedTuple):
@@ -222,9 +222,9 @@ class Places(nn.Module):
     ) -> Int[Tensor, " _"]:
         """Give each of these rows a draw of its place by inverting the tails; what still falls on numbers that have a
         code of their own, after TRIES, is left."""
-        law, atoms = self.leaf_of_numbers, self._atoms
+        law, atoms = self.leaf_of_numbers, self.atoms
         assert isinstance(law, ByTails)
-        low, high = self._bounds()
+        low, high = self.bounds()
         if region is not None:
             low, high = low.clamp(min=region.lower), high.clamp(max=region.upper)
         for _ in range(TRIES):
@@ -262,67 +262,27 @@ class Places(nn.Module):
         return out.float()
 
     def middle(self) -> PerPlace:
-        """A number for each interval -> (intervals,): its middle, a point of the grid; the median of q
-        in the outermost."""
-        if self._middle is not None:
-            return self._middle
-        low, high = self._bounds()
-        inner = 0.5 * (low + high)
-        inner = torch.floor(inner) if self._grid else inner
-        half = torch.tensor([0.5], dtype=torch.float64)
-        for v in {0, self.intervals - 1}:
-            inner[v] = self._quantiles(v, half)[0]
-        taken = torch.isin(inner, self._atoms)
-        if self._grid and bool(taken.any()):  # a number with a code of its own stands for that
-            for step in (1, -1, 2, -2, 3, -3, 4, -4):
-                other = inner + step
-                free = taken & (other > low) & (other < high) & ~torch.isin(other, self._atoms)
-                inner, taken = torch.where(free, other, inner), taken & ~free
-        self._middle = inner
-        return inner
+        """A number for each interval -> (intervals,): leaves.place_centre.middle."""
+        if self._middle is None:
+            self._middle = place_centre.middle(self)
+        return self._middle
 
     def mean(self) -> PerPlace:
-        """E[x | v] of q within each interval -> (intervals,).
-
-        Sums over POINTS points of it, all of them where a grid has no more; in the two outermost intervals the mean of
-        the quantiles at shares that halve towards the open end.
-        """
-        if self.intervals == 1:
-            return self.leaf_of_numbers.mean()[0]
-        low, high = self._bounds()
-        share = (torch.arange(POINTS, dtype=torch.float64) + 0.5) / POINTS
-        x = low[:, None] + (high - low)[:, None] * share
-        weight = torch.ones_like(x)
-        if self._grid:
-            many = (high - low)[:, None]
-            each = low[:, None] + 0.5 + torch.arange(POINTS)
-            weight = torch.where(many > POINTS, 1.0, (each < high[:, None]).double())
-            x = torch.where(many > POINTS, x.round(), torch.minimum(each, high[:, None] - 0.5))
-        weight = torch.where(torch.isin(x, self._atoms), 0.0, weight)
-        finite = x.isfinite()
-        q = self.leaf_of_numbers.log_prob(torch.where(finite, x, 0.0).reshape(-1, 1))[0, 0].view_as(x).exp() * weight
-        out = (q * torch.where(finite, x, 0.0)).sum(1) / q.sum(1).clamp(min=1e-300)
-        half = 0.5 ** torch.arange(1, 41, dtype=torch.float64)
-        node, rule = (torch.from_numpy(t) for t in np.polynomial.legendre.leggauss(4))
-        far = (half[:, None] * (1.5 + 0.5 * node)).reshape(-1)  # shares from 2^-40 to 1
-        rule = (half[:, None] * 0.5 * rule).reshape(-1)
-        for v, shares in ((0, far), (self.intervals - 1, 1 - far)):
-            x = self._quantiles(v, shares)
-            weight = torch.where(torch.isin(x, self._atoms), 0.0, rule)
-            out[v] = x @ weight / weight.sum() if weight.any() else self.middle()[v]
-        return out
+        """E[x | v] of q within each interval -> (intervals,): leaves.place_centre.mean."""
+        return place_centre.mean(self)
 
     @property
-    def _atoms(self) -> Float[Tensor, " a"]:
+    def atoms(self) -> Float[Tensor, " a"]:
         """Numbers of the grid that have a code of their own."""
         atoms = self.leaf.atoms[0] if isinstance(self.leaf, Special) and self.leaf.atoms else ()
         return torch.tensor(atoms, dtype=torch.float64)
 
     @property
-    def _grid(self) -> bool:
+    def grid(self) -> bool:
+        """Whether its numbers are whole ones."""
         return bool(getattr(self.leaf_of_numbers, "grid", False))
 
-    def _bounds(self) -> tuple[PerPlace, PerPlace]:
+    def bounds(self) -> tuple[PerPlace, PerPlace]:
         """The lower and the upper cut of each interval -> (intervals,) each; infinite outside."""
         end = torch.tensor([torch.inf], dtype=torch.float64)
         return torch.cat([-end, self.cuts]), torch.cat([self.cuts, end])
@@ -331,15 +291,6 @@ class Places(nn.Module):
     def leaf_of_numbers(self) -> Leaf:
         """q of what has no special code, as it is before numbers with a code of their own are taken out of it."""
         return self.leaf.remainder if isinstance(self.leaf, Special) else self.leaf
-
-    def _quantiles(self, place: int, shares: Float[Tensor, " s"]) -> Float[Tensor, " s"]:
-        """The numbers of an interval at these shares of its mass -> (s,)."""
-        law, region = self.leaf_of_numbers, self.region(place)._replace(codes=None)
-        if isinstance(law, ByTails):
-            return law.quantile_in(0, region, torch.zeros(len(shares), dtype=torch.long), shares)
-        if not np.isfinite(region.lower) and not np.isfinite(region.upper):
-            return torch.full_like(shares, float(law.mean()[0, 0].nan_to_num(0.0)))
-        return quantiles_by_mass(law, region, shares, grid=self._grid)
 
 
 def _serve(
