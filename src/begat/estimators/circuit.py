@@ -50,7 +50,7 @@ class Circuit(Generative):
     information of the columns. Any marginal and conditional is exact, to single precision (2e-5, relative). A category
     as y makes a classifier, a number a regression; either is a column of the one joint.
 
-    units: states of each latent, or "auto": about n^0.56 of n rows, at most 256; of up to 4,000 rows a quarter of them,
+    units: states of each latent, or "auto": n^0.57 of n rows in eights, at most 256; of up to 4,000 rows a quarter of them,
     and so on, where held-out rows are more probable for certain. rank: statistics of the table between two latents
     (maths.bilinear), or "auto": 6 of fewer than 2,000 rows, 4 of up to 4,000, of more one for each 3,000, from 3 to 8.
     hide: the probability with which a cell is hidden from a step of the fit; "auto" is .3 of fewer than 2,000 rows,

@@ -23,7 +23,7 @@ ROWS = 2048
 """Rows whose messages are passed at a time."""
 MOST_UNITS, LANES = 256, 8
 """States of a latent at most, and what their number is a multiple of, as processors like it, where nothing is said."""
-POWER = 0.56
+POWER = 0.57
 """Of n rows, the states of a latent are about n to this power, where nothing is said."""
 WORK = 16 * MOST_UNITS**2
 """Cells of all tables between latents at most, where nothing is said: what a step of learning costs."""

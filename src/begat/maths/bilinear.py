@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Table = Float[Tensor, "p c"]
-START_RATE, LEARNING_RATE = 0.06, 0.03
+START_RATE, LEARNING_RATE = 0.06, 0.015
 """Of the steps that make the first factors, and of those that follow counts which change."""
 DECAYS = (0.9, 0.99)
 PENALTY = 0.003
