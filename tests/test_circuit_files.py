@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from test_naive_bayes import table
 import begat
 from begat import Circuit
 from begat.errors import FileError
+from begat.estimators import structure, trials
 
 HOW = {"units": 6, "epochs": 12, "random_state": 3}
 
@@ -83,11 +85,14 @@ def test_a_fit_that_is_killed_goes_on_and_is_the_one_never_killed(tmp_path):
     assert (a == b).all()
 
 
-def test_a_checkpoint_refuses_another_recipe_other_rows_and_damage(tmp_path):
+def test_a_checkpoint_refuses_another_recipe_other_rows_and_damage(tmp_path, monkeypatch):
     frame = table(200)
     Circuit(**HOW).fit(frame, "income", checkpoint=tmp_path)
     with pytest.raises(FileError, match="hyper-parameters are not these"):
         Circuit(**{**HOW, "hide": 0.2}).fit(frame, "income", checkpoint=tmp_path)
+    with monkeypatch.context() as other, pytest.raises(FileError, match="hyper-parameters are not these"):
+        other.setattr(trials, "pulled", lambda made, *_: replace(made, pull=structure.PULLS[1]))
+        Circuit(**HOW).fit(frame, "income", checkpoint=tmp_path)
     with pytest.raises(FileError, match="rows are not these"):
         Circuit(**HOW, schema=begat.codecs.infer.infer(frame, target="income")).fit(
             frame.assign(age=frame["age"].to_numpy()[::-1]), "income", checkpoint=tmp_path

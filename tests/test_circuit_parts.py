@@ -21,6 +21,7 @@ from begat.leaves.places import Places
 from begat.maths.bilinear import PENALTY, Bilinear
 from begat.maths.clusters import centres, nearest
 from begat.maths.inversion import draw_each, draw_rows
+from begat.maths.paired import surpasses
 from begat.maths.shrinkage import pull, shrunk
 from begat.maths.trees import mutual_information, spanning_tree, topological
 
@@ -48,9 +49,10 @@ COLUMNS = {
     "dates": pd.DataFrame({"x": pd.Timestamp("2024-01-01") + pd.to_timedelta(R.integers(0, 700, N), unit="D")}),
     "zeros and small counts": pd.DataFrame({"x": np.where(R.random(N) < 0.6, 0, R.poisson(0.9, N))}),
     "kernels": pd.DataFrame({"x": R.gamma(2, 0.1, N)}),
+    "kernels far apart": pd.DataFrame({"x": np.concatenate([R.normal(size=N - 3), [1e3, 2e3, 5e3]])}),
     "kernels on a grid": pd.DataFrame({"x": R.gamma(2, 9, N).round().astype(int) - 7}),
 }  # fmt: skip
-LEAVES = dict.fromkeys(("kernels", "kernels on a grid"), "kde")
+LEAVES = dict.fromkeys(("kernels", "kernels far apart", "kernels on a grid"), "kde")
 over = pytest.mark.parametrize("name", COLUMNS)
 
 
@@ -131,6 +133,8 @@ def test_the_means_of_places_are_the_mean_of_the_law(name):
     assert abs(mean - whole) < 0.02 * spread
     middle = places.middle()
     assert (middle[1:] >= middle[:-1]).all()
+    low, high = places.bounds()
+    assert ((places.mean() >= low) & (places.mean() <= high)).all()
 
 
 def test_cuts_lie_between_numbers_and_around_heavy_ones():
@@ -280,6 +284,11 @@ class Coin:
 
 def begun() -> Course:
     return Course(stats={"ones": torch.tensor(50.0), "all": torch.tensor(100.0)})
+
+
+def test_one_row_is_sure_of_nothing_and_many_alike_are():
+    assert not surpasses(torch.tensor([1.0])) and not surpasses(torch.tensor([]))
+    assert surpasses(torch.tensor([1.0, 1.1, 0.9]), 4.0) and not surpasses(torch.tensor([1.0, -0.9]))
 
 
 def test_stepwise_em_finds_the_share_and_says_where_it_is():

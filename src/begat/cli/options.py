@@ -79,7 +79,9 @@ Given = Annotated[
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="A hyper-parameter: alpha=0.5, leaves=kde, leaves.age=kde. Repeat at will."
+        "--set",
+        metavar="KEY=VALUE",
+        help="A hyper-parameter: alpha=0.5, leaves=kde, leaves.age=kde, lean_on=None. Repeat.",
     ),
 ]
 RowsOut = Annotated[
@@ -217,6 +219,8 @@ def settings(options: Sequence[str] | None, estimator: type, reserved: Sequence[
 
 
 def _value(text: str) -> Any:
+    if text == "None":  # as the keyword is written in Python
+        return None
     try:
         return json.loads(text)
     except (ValueError, RecursionError):  # no JSON, or a number of more digits, or lists of more depth, than any has

@@ -82,12 +82,16 @@ class Border:
         if isinstance(y, str) or not hasattr(y, "__len__"):
             y = [y] * rows
         if len(y) != rows:
-            raise DataError(f"y has {len(y)} values for {rows} rows; give one for each row, or one for all")
+            raise DataError(
+                f"y has {len(y)} values for {rows} rows; give one for each row, or one for all (a range of a number: "
+                f"given={{{self.schema.target!r}: (low, high)}})"
+            )
         encoded = single(self.target, y)
         known = encoded.batch.known[1 if self.target.slots[0].code is not None else 0]
         if known is not None:
             row = int((~known[:, 0]).nonzero()[0, 0])
-            raise DataError(f"y is missing in row {row}; drop the rows without a target, or give their value")
+            name = self.schema.target
+            raise DataError(f"{name!r} is missing in row {row}; drop the rows without a target, or give their value")
         return encoded
 
     def labels(self, y: Any, rows: int) -> Tensor:

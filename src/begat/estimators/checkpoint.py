@@ -20,22 +20,26 @@ from begat.recipe import digest, parse
 
 if TYPE_CHECKING:
     from begat.estimators.circuit import Circuit
+    from begat.estimators.circuit_fit import Recipe
     from begat.estimators.cutting import Cut
 
 GROUPS = ("stats", "state", "best")
 UNBOUND = ("seconds",)
-"""Hyper-parameters that may change between two runs of one fit: they end it, and change nothing of it."""
+"""Hyper-parameters that may change between two runs of one fit: they end it, in the midst of an epoch, which then has
+a score of its own in the history."""
 
 
 class Checkpoint:
-    """The course of one fit, of this recipe to these rows, in the file circuit.UNITS.safetensors of a folder."""
+    """The course of one fit, of this recipe and what was chosen for it to these rows, in the file
+    circuit.UNITS.safetensors of a folder."""
 
-    def __init__(self, folder: str | PathLike[str], recipe: Circuit, rows: Cut, units: int):
+    def __init__(self, folder: str | PathLike[str], recipe: Circuit, made: Recipe, rows: Cut, units: int):
         place = folder_place(folder)
         place.mkdir(parents=True, exist_ok=True)
         self.path = place / f"circuit.{units}.safetensors"
         params = {k: plain(v) for k, v in recipe.get_params(deep=False).items() if k not in ("schema", *UNBOUND)}
-        self.recipe = digest(json.dumps({"params": params, "units": units}, sort_keys=True, default=str))
+        chosen = [units, made.rank, made.hide, made.seed, *made.pull]
+        self.recipe = digest(json.dumps({"params": params, "chosen": chosen}, sort_keys=True, default=str))
         data = {"cells": rows.cells} | ({} if rows.weight is None else {"weight": rows.weight})
         self.data = tensors_digest({**data, **{f"base.{d}": p.base for d, p in enumerate(rows.places)}})
         self.data = digest(recipe.schema_.digest() + self.data)

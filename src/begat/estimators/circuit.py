@@ -50,17 +50,18 @@ class Circuit(Generative):
     information of the columns. Any marginal and conditional is exact, to single precision (2e-5, relative). A category
     as y makes a classifier, a number a regression; either is a column of the one joint.
 
-    units: states of each latent, or "auto": n^0.57 of n rows in eights, at most 256; of up to 4,000 rows a quarter of them,
-    and so on, where held-out rows are more probable for certain. rank: statistics of the table between two latents
-    (maths.bilinear), or "auto": 6 of fewer than 2,000 rows, 4 of up to 4,000, of more one for each 3,000, from 3 to 8.
-    hide: the probability with which a cell is hidden from a step of the fit; "auto" is .3 of fewer than 2,000 rows,
-    else .1. lean_on: the column of numbers that others lean on, which are scored as what is left of them once it is
-    known (families.coupled); "auto" takes the one that makes held-out rows most probable, if any does, None takes none.
-    alpha: pseudo-rows, spread as the whole column, in each state's law of a column. leaves: each column's own law, as
-    of NaiveBayes. epochs: passes over the rows, or "auto". validation: share of the rows held out to choose what is
-    chosen; of few rows up to a tenth if it is not 0. seconds: the fit ends after them with the best state so far. task,
-    missing, unseen, schema: as of NaiveBayes. random_state: of the start, the order of the rows and what is hidden: the
-    same seed, the same fit.
+    units: states of each latent, or "auto": n^0.57 of n rows in eights, at most 256, and about 1,000 over the root of
+    the columns; of up to 4,000 rows a quarter of them, and so on, where held-out rows are more probable for certain.
+    rank: statistics of the table between two latents (maths.bilinear), or "auto": 6 of fewer than 2,000 rows, 4 of up
+    to 4,000, of more one for each 3,000, from 3 to 8. hide: the probability with which a cell is hidden from a step of
+    the fit; "auto" is .3 of fewer than 2,000 rows, else .1. lean_on: the column of numbers that others lean on, which
+    are scored as what is left of them once it is known (families.coupled); "auto" takes the one that makes held-out
+    rows most probable, if any does, None takes none. alpha: pseudo-rows, spread as the whole column, in each state's
+    law of a column. leaves: each column's own law, as of NaiveBayes. epochs: passes over the rows, or "auto".
+    validation: share of the rows held out to choose what is chosen; of few rows up to a tenth if it is not 0. seconds:
+    the passes end after them, counted from the call, with the best state so far; the trials before them are not cut
+    short. task, missing, unseen, schema: as of NaiveBayes. random_state: of the start, the order of the rows and what
+    is hidden: the same seed, the same fit.
 
     Fitted: units_ (the states of each latent), structure_ (the tree), history_ (held-out log-likelihood of the columns'
     dependence after each epoch, nats per row over independent columns), leaves_, leans_ (for each column that
@@ -123,8 +124,9 @@ class Circuit(Generative):
         """Learn the joint of X and y. X: a frame, an array, or a Source larger than memory (y is then a column's name).
 
         sample_weight: (n,) numbers of repetitions. checkpoint: a folder in which the fit leaves its state after each
-        epoch; the same fit goes on from there, bit for bit. tell: called after each epoch with its number, the number
-        of epochs and the held-out score. Interrupted, a fit keeps its best state so far.
+        epoch; the same fit goes on from there, bit for bit. Rows held out count once each. tell: called after each
+        epoch with its number, the number of epochs and the held-out score. Interrupted, a fit keeps its best state so
+        far, and raises before there is one.
         """
         parameters.check(self)
         started = monotonic()
@@ -142,7 +144,7 @@ class Circuit(Generative):
         parts = cut(self.leaves, slots, rows, self._joint.put)
         if parts.weight is not None and not float(parts.weight.sum()) > 0:
             raise DataError("all sample weights are zero; give at least one row a positive weight")
-        n = len(parts.cells)
+        n = len(parts.cells) if parts.weight is None else int((parts.weight > 0).sum())
         hide = circuit_fit.hidden(n) if self.hide == "auto" else float(self.hide)
         rank = circuit_fit.ranked(n) if self.rank == "auto" else int(self.rank)
         seed = generator(self.random_state).initial_seed()
@@ -187,14 +189,19 @@ class Circuit(Generative):
         for units in tried:
 
             def begin(course: Course, units: int = units) -> tuple[Course, Any]:
-                store = Checkpoint(checkpoint, self, rows, units)
+                store = Checkpoint(checkpoint, self, made, rows, units)
                 return store.read(course), store.write
 
             left = None if self.seconds is None else max(self.seconds - (monotonic() - started), 1e-3)
-            fit = circuit_fit.fit(
-                made, rows.places, cells, some, units, epochs, held=rows.cells[held], batch=BATCH,
-                begin=None if checkpoint is None else begin, seconds=left, tell=tell,
-            )  # fmt: skip
+            try:
+                fit = circuit_fit.fit(
+                    made, rows.places, cells, some, units, epochs, held=rows.cells[held], batch=BATCH,
+                    begin=None if checkpoint is None else begin, seconds=left, tell=tell,
+                )  # fmt: skip
+            except KeyboardInterrupt:  # before its first step
+                if best is None:
+                    raise
+                break
             if best is not None and not circuit_fit.better(fit, best, rows.cells[held]):
                 break
             best = fit
@@ -283,7 +290,7 @@ class Circuit(Generative):
         """X with what is missing at its most probable values together, given what is known of the row.
 
         The most probable explanation argmax P(missing cells, latents | known cells), by messages of maxima; a number is
-        the median of the most probable of its column's places. (`impute` draws from the posterior instead.)
+        the middle of the most probable of its column's places. (`impute` draws from the posterior instead.)
         """
 
         def complete(batch: Batch, present: Mapping[Any, Region]) -> Batch:

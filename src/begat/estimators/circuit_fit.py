@@ -1,4 +1,4 @@
-"""From rows cut into places to a fitted circuit: structure, start, stepwise EM, and whether columns lean on another."""
+"""From rows cut into places to a fitted circuit: structure, start, stepwise EM, and what nobody says of it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from begat.random import mixed
 ROWS = 2048
 """Rows whose messages are passed at a time."""
 MOST_UNITS, LANES = 256, 8
-"""States of a latent at most, and what their number is a multiple of, as processors like it, where nothing is said."""
+"""States of a latent at most, and what more of them are first a multiple of, as processors like it, where nothing is
+said."""
 POWER = 0.57
 """Of n rows, the states of a latent are about n to this power, where nothing is said."""
 WORK = 16 * MOST_UNITS**2
-"""Cells of all tables between latents at most, where nothing is said: what a step of learning costs."""
+"""Cells of all tables between latents at most, about, where nothing is said: what a step of learning costs."""
 EPOCHS = (4, 30, 60)
 """Passes over the rows, where nothing is said: at least, over TYPICAL rows, at most; fewer over more of them."""
 TYPICAL = 10_000

@@ -65,8 +65,8 @@ def candidates(
     hubs = [d for d, s in enumerate(slots) if s.column.numeric and places[d].intervals >= POINTS and d != target]
     if hub is not None and hub not in hubs:
         raise DataError(
-            f"column {slots[hub].column.name!r} cannot be leant on: give lean_on a column of numbers of which "
-            f"{POINTS} or more differ, not the target"
+            f"column {slots[hub].column.name!r} ({slots[hub].column.kind}) cannot be leant on: give lean_on a column "
+            f"of numbers of which {POINTS} or more differ, not the target and no dates"
         )
     numbers = {d: _numbers(slots[d], some) for d in {*lean, *hubs}}
     far = {d for d, x in numbers.items() if np.nanmax(np.abs(x), initial=0.0) > FARTHEST}

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 def marginal_of(circuit: Circuit, column: str | int, at: Any, given: Mapping[Any, Any]) -> np.ndarray:
     """P(column = a | given) of each value a in `at` -> (m,), as Circuit.marginal says: a ratio of joints."""
-    schema, border, n = circuit.schema_, circuit.border_, len(at)
+    schema, border = circuit.schema_, circuit.border_
+    if isinstance(column, (list, dict, set)):
+        raise EvidenceError(f"column is a {type(column).__name__}; ask for one column by its name")
+    at = [at] if isinstance(at, str) or not hasattr(at, "__len__") else at
+    n = len(at)
     if column not in schema.names or column in given:
         what = "is given" if column in given else f"is none of the table{did_you_mean(column, schema.names)}"
         raise EvidenceError(f"the column {column!r} {what}; ask for one that is not known")

@@ -79,7 +79,7 @@ def learn(
     """The structure of these columns whose cells lie in these places (n, D), of rows of these weights.
 
     The tree spans the columns that depend on any other and holds most of their mutual information, that with the root
-    weighing more. Each has a latent, but columns of at most `states` places at the tips hang on that of their
+    weighing more. Each has a latent, but columns of levels, at most `states` of them, at the tips hang on that of their
     neighbour; without `tree` all hang on one. root: the column whose latent is the first, if it depends on any.
     """
     most = min(max(math.isqrt(len(rows) // CROWDED), 4), GROUPS)

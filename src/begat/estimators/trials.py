@@ -18,9 +18,11 @@ from begat.estimators.cutting import Cut, cut
 from begat.families.coupling import Coupling
 from begat.leaves.places import Places
 from begat.maths.paired import surpasses
+from begat.random import mixed
 
 LEANING, PULLING = 6_000, 12_000
-"""Rows at most of a trial of columns that lean, and of one of pulls, whose gains are less; a quarter are held out."""
+"""Rows at most of a trial of columns that lean, and of one of pulls, whose gains are less; every fourth is held out, in
+an order of its own, for that of the rows may have seasons."""
 UNITS, EPOCHS, BATCH = 64, 12, 512
 SURE, LIKELY = 4.0, 2.0
 """Standard errors by which held-out rows must be more probable: for columns that lean and for a target without pull, of
@@ -97,12 +99,12 @@ def _of(border: Any, batch: Batch) -> training.Training:
 
 
 def _scores(recipe: Recipe, places: Sequence[Places], batch: Batch, *, twice: int | None = None) -> Scores:
-    """log P of every fourth of these rows under a small circuit that is fitted to the others.
+    """log P of a quarter of these rows under a small circuit that is fitted to the others.
 
     twice: a column whose dependence on the others, log P(x_d | rest) - log p0(x_d), is added once more.
     """
     cells = torch.stack([p.find(batch) for p in places], 1)
-    held = torch.arange(len(cells)) % 4 == 3
+    held = torch.randperm(len(cells), generator=torch.Generator().manual_seed(mixed(recipe.seed, "trial"))) % 4 == 3
     units = min(UNITS, max(len(cells) // 64, 1))
     weight = None if batch.weight is None else batch.weight[~held]
     made = fit(recipe, places, cells[~held].int(), weight, units, EPOCHS, held=cells[held], batch=BATCH)

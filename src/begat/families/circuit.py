@@ -313,7 +313,7 @@ class Circuit(Model):
     def best(self, batch: Batch, asked: Regions | None = None) -> tuple[Batch, PerRow]:
         """The most probable completion of each row, and the logarithm of its probability with the states -> (n,).
 
-        By messages of maxima in place of sums; of numbers the medians of places stand to choose from. asked: regions of
+        By messages of maxima in place of sums; of numbers the middles of places stand to choose from. asked: regions of
         unknown cells by column.
         """
         asked, rows, n = asked or {}, self.find(batch), len(batch)

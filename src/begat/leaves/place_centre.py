@@ -23,7 +23,10 @@ HALVINGS, NODES = 40, 4
 
 
 def middle(places: Places) -> PerInterval:
-    """The middle of each interval, a point of the grid; the median of q in the outermost -> (intervals,)."""
+    """The middle of each interval, a point of the grid; the median of q in the outermost -> (intervals,).
+
+    Of one interval, uncut, the mean where a law has no tails to invert.
+    """
     low, high = places.bounds()
     inner = 0.5 * (low + high)
     inner = torch.floor(inner) if places.grid else inner
@@ -61,6 +64,7 @@ def mean(places: Places) -> PerInterval:
     finite = x.isfinite()
     q = law.log_prob(torch.where(finite, x, 0.0).reshape(-1, 1))[0, 0].view_as(x).exp() * weight
     out = (q * torch.where(finite, x, 0.0)).sum(1) / q.sum(1).clamp(min=1e-300)
+    out = torch.where(q.sum(1) > 1e-290, out, places.middle())  # far out, or between the points, none is left
     half = 0.5 ** torch.arange(1, HALVINGS + 1, dtype=torch.float64)
     node, rule = (torch.from_numpy(t) for t in np.polynomial.legendre.leggauss(NODES))
     far = (half[:, None] * (1.5 + 0.5 * node)).reshape(-1)  # shares from 2^-HALVINGS to 1

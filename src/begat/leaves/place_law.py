@@ -23,7 +23,8 @@ NARROW = 0.05
 LEAST_VARIANCE = 2e-5
 AHEAD, FARTHEST_AHEAD = 12.0, 0.3
 """The variance with which N rows predict the next one is larger than theirs by the first over N, by the second at most;
-more than the 3 of Student's t, for the rows of a state were chosen by their likeness."""
+more than the 5 of Student's t (the variance here is over N + 1), for the rows of a state were chosen by their
+likeness."""
 FLOOR = 0.01
 """Of the pseudo-rows alpha, the part that a Gaussian on normal scores takes: its tails need no more."""
 SMALLEST = 1e-37
@@ -122,9 +123,10 @@ class Smooth(PlaceLaw):
         G_vk     = Phi((b_v+1 - mean_k) / deviation_k) - Phi((b_v - mean_k) / deviation_k),
 
     with a hundredth of alpha pseudo-rows spread as p0 besides. mean_k and deviation_k are the moments under N(0, 1)
-    given each interval, averaged over the state's counts, with one pseudo-row of the variance NARROW. c is the
-    number of pseudo-rows with the best leave-one-out likelihood (maths.shrinkage), infinite where the Gaussian alone is
-    better. Special codes and the remainder of numbers are a free table.
+    given each interval, averaged over the state's counts, with one pseudo-row of the variance NARROW. c is the number
+    of pseudo-rows with the best leave-one-out likelihood (maths.shrinkage), infinite where the Gaussian alone is
+    better. After the fit (`widen`) variances are multiplied by 1 + min(AHEAD / N_k, FARTHEST_AHEAD). Special codes and
+    the remainder of numbers are a free table.
     """
 
     kind = "smooth"

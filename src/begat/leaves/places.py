@@ -244,7 +244,7 @@ class Places(nn.Module):
 
     # what a place stands for --------------------------------------------------------------------------------------
     def representative(self, place: Place) -> Drawn:
-        """The cell that stands for each place (n,): its code, or the median of its numbers."""
+        """The cell that stands for each place (n,): its code, or the middle of its numbers."""
         code = torch.where(place >= self.intervals, place - self.intervals + (self.leaf.reads == "both"), 0)
         value = torch.zeros(len(place), dtype=torch.float64)
         numbers = place < self.intervals

@@ -13,8 +13,8 @@ START_RATE, LEARNING_RATE = 0.06, 0.015
 """Of the steps that make the first factors, and of those that follow counts which change."""
 DECAYS = (0.9, 0.99)
 PENALTY = 0.003
-"""Nats for each unit of the squares of the factors, times the root of the number of rows, as which the noise of counts
-grows: with none, tables come out sharper than the next row finds them."""
+"""Twice the nats for each unit of the squares of the factors, times the root of the number of rows, as which the noise
+of counts grows: with none, tables come out sharper than the next row finds them."""
 FIRST = 2.0
 """Pseudo-rows, spread as the columns of the table, of the counts whose logarithms start the factors."""
 
