@@ -14,7 +14,7 @@ from test_naive_bayes import table
 
 import begat
 from begat import Circuit
-from begat.errors import EvidenceError
+from begat.errors import DataError, EvidenceError
 
 ALARM = 1e-6
 """False-alarm rate of each comparison of draws, with fixed seeds."""
@@ -332,6 +332,23 @@ def test_a_state_that_is_far_behind_half_way_may_win_in_the_end():
     assert abs(model.log_prob(row)[0] - logsumexp(log_p.numpy())) < 1e-3
     backwards = Circuit(units=2, shape="mixture", epochs=10, hide=0.0).fit(frame[frame.columns[::-1]])
     assert abs(backwards.log_prob(row[row.columns[::-1]])[0] - model.log_prob(row)[0]) < 1.0
+
+
+def test_what_a_marginal_is_not_asked_with_is_one_clear_line():
+    frame = discrete(60)
+    model = Circuit(units=2, epochs=1).fit(frame)
+    first = frame.columns[0]
+    for column, given, said in (
+        ([first], None, "one column by its name"),
+        (first, 5, "give a mapping"),
+        (first, "ab", "give a mapping"),
+    ):
+        with pytest.raises(EvidenceError, match=said):
+            model.marginal(column, frame[first].iloc[:1].tolist(), given=given)
+    value = frame[first].iloc[0]
+    assert model.marginal(first, value) == model.marginal(first, [value])
+    with pytest.raises(DataError, match="give random_state a number"):
+        Circuit(random_state=None).fit(frame, checkpoint="never-made")
 
 
 def test_what_is_no_event_has_no_marginal():

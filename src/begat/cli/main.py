@@ -96,6 +96,7 @@ def run(arguments: Sequence[str]) -> int:
     except (BegatError, MissingDependency) as error:
         return _refuse(str(error))
     except (KeyboardInterrupt, typer.Abort):
+        print("begat: interrupted; what was finished before is kept", file=sys.stderr)
         return INTERRUPTED
     except (BrokenPipeError, SystemExit):  # the reader of a pipe left, as `head` does; typer makes it an exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -129,6 +129,8 @@ class Circuit(Generative):
         far, and raises before there is one.
         """
         parameters.check(self)
+        if checkpoint is not None and self.random_state is None:
+            raise DataError("random_state is None, and a checkpoint is of one fit; give random_state a number")
         started = monotonic()
         for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_")]:
             delattr(self, name)
@@ -310,7 +312,7 @@ class Circuit(Generative):
         of how it changes with others. A value outside the stated bounds has 0. EvidenceError where `given` has none.
         """
         check_is_fitted(self, "model_")
-        return marginal_of(self, column, at, dict(given or {}))
+        return marginal_of(self, column, at, {} if given is None else given)
 
     # one file -----------------------------------------------------------------------------------------------------
     def _describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -23,6 +23,8 @@ def marginal_of(circuit: Circuit, column: str | int, at: Any, given: Mapping[Any
     schema, border = circuit.schema_, circuit.border_
     if isinstance(column, (list, dict, set)):
         raise EvidenceError(f"column is a {type(column).__name__}; ask for one column by its name")
+    if not isinstance(given, Mapping):
+        raise EvidenceError(f"given is a {type(given).__name__}; give a mapping of columns to what is known of them")
     at = [at] if isinstance(at, str) or not hasattr(at, "__len__") else at
     n = len(at)
     if column not in schema.names or column in given:
