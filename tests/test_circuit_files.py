@@ -20,7 +20,7 @@ from test_naive_bayes import table
 
 import begat
 from begat import Circuit
-from begat.errors import FileError
+from begat.errors import DataError, FileError
 from begat.estimators import structure, trials
 
 HOW = {"units": 6, "epochs": 12, "random_state": 3}
@@ -87,6 +87,8 @@ def test_a_fit_that_is_killed_goes_on_and_is_the_one_never_killed(tmp_path):
 
 def test_a_checkpoint_refuses_another_recipe_other_rows_and_damage(tmp_path, monkeypatch):
     frame = table(200)
+    with pytest.raises(DataError, match="give random_state a number"):
+        Circuit(random_state=None).fit(frame, "income", checkpoint=tmp_path)
     Circuit(**HOW).fit(frame, "income", checkpoint=tmp_path)
     with pytest.raises(FileError, match="hyper-parameters are not these"):
         Circuit(**{**HOW, "hide": 0.2}).fit(frame, "income", checkpoint=tmp_path)

@@ -14,7 +14,7 @@ from test_naive_bayes import table
 
 import begat
 from begat import Circuit
-from begat.errors import DataError, EvidenceError
+from begat.errors import EvidenceError
 
 ALARM = 1e-6
 """False-alarm rate of each comparison of draws, with fixed seeds."""
@@ -347,8 +347,6 @@ def test_what_a_marginal_is_not_asked_with_is_one_clear_line():
             model.marginal(column, frame[first].iloc[:1].tolist(), given=given)
     value = frame[first].iloc[0]
     assert model.marginal(first, value) == model.marginal(first, [value])
-    with pytest.raises(DataError, match="give random_state a number"):
-        Circuit(random_state=None).fit(frame, checkpoint="never-made")
 
 
 def test_what_is_no_event_has_no_marginal():

@@ -74,7 +74,7 @@ def learn(
     root: int | None,
     states: int,
     tree: bool,
-    pull: Pull = PULLS[0],
+    pull: Pull,
 ) -> Structure:
     """The structure of these columns whose cells lie in these places (n, D), of rows of these weights.
 

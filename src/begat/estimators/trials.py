@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,15 +44,12 @@ def coupling(
     if hub is not None or not found:
         return found[0] if found else None
     some = first.rows(training.spaced(len(first), LEANING))
-    plain, best = _scores(recipe, rows.places, some), None
-    score = plain
+    tried = []
     for each in found:
         parts = dict(zip(each.columns, leant(each, slots, _of(border, some), lambda b: b).places, strict=True))
         places = [parts.get(d, p) for d, p in enumerate(rows.places)]
-        new = _scores(recipe, places, each.apart(some))
-        if float(new.mean()) > float(score.mean()) and surpasses(new - plain, SURE):
-            best, score = each, new
-    return best
+        tried.append((each, _scores(recipe, places, each.apart(some)), SURE))
+    return _best(_scores(recipe, rows.places, some), tried)
 
 
 def leant(found: Coupling, slots: Sequence[Slot], rows: training.Training, seen_as: Callable[[Batch], Batch]) -> Cut:
@@ -84,13 +81,17 @@ def pulled(recipe: Recipe, places: Sequence[Places], first: Batch) -> Recipe:
     if len(found) < 2:
         return recipe
     plain, *others = found.values()
-    best, base = plain, _scores(plain, places, some, twice=recipe.root)
-    score = base
-    for each in others:
-        new = _scores(each, places, some, twice=recipe.root)
-        errors = LIKELY if each.pull.times > plain.pull.times else SURE
-        if float(new.mean()) > float(score.mean()) and surpasses(new - base, errors):
-            best, score = each, new
+    scores = [_scores(each, places, some, twice=recipe.root) for each in found.values()]
+    errors = [LIKELY if each.pull.times > plain.pull.times else SURE for each in others]
+    return _best(scores[0], zip(others, scores[1:], errors, strict=True)) or plain
+
+
+def _best(plain: Scores, tried: Iterable[tuple[Any, Scores, float]]) -> Any:
+    """What makes held-out rows most probable of all that is better than plain by so many standard errors, if any is."""
+    best, most = None, float(plain.mean())
+    for each, scores, errors in tried:
+        if float(scores.mean()) > most and surpasses(scores - plain, errors):
+            best, most = each, float(scores.mean())
     return best
 
 
