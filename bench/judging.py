@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean
+
 import pandas as pd
 
 from begat.compare.table import table
 from begat.metrics.detection import detection_auc, folded
-from begat.metrics.privacy import copying
+from begat.metrics.privacy import copying, nearest_share
 from begat.metrics.score import Score
 from begat.metrics.utility import ROWS, utility
 from begat.schema import Schema
+
+NEAREST = 50_000
+"""Synthetic rows at most whose nearest real row is looked for."""
 
 
 def schema_of(train: pd.DataFrame, held_out: pd.DataFrame, target: str, task: str) -> Schema:
@@ -17,8 +24,13 @@ def schema_of(train: pd.DataFrame, held_out: pd.DataFrame, target: str, task: st
     return table(train, target, test=held_out, task=task).schema
 
 
-def judge(train: pd.DataFrame, held_out: pd.DataFrame, fake: pd.DataFrame, schema: Schema) -> dict[str, object]:
+def judge(
+    train: pd.DataFrame, held_out: pd.DataFrame, fake: pd.DataFrame, schema: Schema, more: Sequence[pd.DataFrame] = ()
+) -> dict[str, object]:
     """Detection, utility and copying of the rows in `fake`; `X_stderr` is X's standard error.
+
+    more: further draws of the same model. Utility is the mean over all draws, the nearest share that of all their rows:
+    of one draw both move by as much as models differ.
 
     detection_all: against all real rows, as many synthetic ones (give as many). detection: against the held-out rows
     alone. X_auc: the area that X is folded from; below 1/2 the rows are too near to real ones. utility: AUC or R2 on
@@ -27,8 +39,11 @@ def judge(train: pd.DataFrame, held_out: pd.DataFrame, fake: pd.DataFrame, schem
     """
     target, classes = schema.target, schema[schema.target].coded
     learn = min(len(train), ROWS)  # as many from either side
-    made, real = (utility(f, held_out, target, schema, classes=classes, rows=learn) for f in (fake, train))
+    *each, real = (utility(f, held_out, target, schema, classes=classes, rows=learn) for f in (fake, *more, train))
+    values = [score.value for score in each if score.value is not None]
+    made = replace(each[0], value=fmean(values)) if len(values) == len(each) else each[0]
     copied = copying(train, held_out, fake, schema)
+    drawn = pd.concat([fake, *more], ignore_index=True)
     area_all = detection_auc(pd.concat([train, held_out], ignore_index=True), fake, schema)
     area = detection_auc(held_out, fake, schema)
     scores = {
@@ -38,7 +53,7 @@ def judge(train: pd.DataFrame, held_out: pd.DataFrame, fake: pd.DataFrame, schem
         "detection_auc": area,
         "utility": made,
         "utility_real": real,
-        "nearest_share": copied.nearest,
+        "nearest_share": nearest_share(train, held_out, drawn, schema, rows=NEAREST) if more else copied.nearest,
         "copied_share": copied.copies,
         "copied_share_own": copied.own,
     }
