@@ -15,6 +15,7 @@ from begat.codecs import frame as frames
 from begat.core import Batch, Region
 from begat.estimators import target, training
 from begat.estimators.cutting import POINTS, cut, cuts
+from begat.fitting.course import INTERRUPTED, STOPPED
 from begat.fitting.em import Course, Schedule, stepwise
 from begat.leaves.place_law import Free, Smooth
 from begat.leaves.places import Places
@@ -352,6 +353,6 @@ def test_an_interrupted_fit_keeps_its_best_state():
             raise KeyboardInterrupt
 
     course = stepwise(Coin(), rows, torch.tensor([2]), Schedule(50, hide=0.0), begun(), tell=tell)
-    assert course.ended == "interrupted" and course.best
+    assert course.ended == INTERRUPTED and course.best
     quick = stepwise(Coin(), rows, torch.tensor([2]), Schedule(50_000, hide=0.0), begun(), seconds=0.05)
-    assert "0.05 s" in quick.ended and quick.step < 50_000
+    assert quick.ended == STOPPED and quick.step < 50_000

@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 
 import begat
 import begat.schema
-from begat import NaiveBayes
+from begat import Circuit, NaiveBayes
 from begat.codecs.source import FrameSource
 from begat.errors import BegatError, DataError, EvidenceError
 
@@ -306,6 +306,19 @@ def test_impute_keeps_the_cells_of_an_array(dtype):
     known = ~np.isnan(X.astype(float))
     assert filled.dtype == X.dtype and (filled[known] == X[known]).all()
     assert (np.abs(filled[~known].astype(float)) < 40).all()  # at least 12 deviations of each class
+
+
+@pytest.mark.parametrize("family", [NaiveBayes, Circuit])
+def test_impute_takes_an_array_that_predict_takes(family):
+    X, y = numbers()
+    frame = pd.DataFrame(X, columns=["a", "b", "c"][: X.shape[1]] + [f"d{i}" for i in range(X.shape[1] - 3)])
+    model = family().fit(frame.assign(who=y), "who")
+    X[::3, 1] = np.nan
+    filled = model.impute(X, random_state=0)
+    assert isinstance(filled, np.ndarray)
+    np.testing.assert_array_equal(filled, model.impute(frame.assign(b=X[:, 1]), random_state=0).to_numpy())
+    back = family().fit(X, y).impute(frame.assign(b=X[:, 1]), random_state=0)
+    assert list(back.columns) == list(frame.columns) and not back.isna().any().any()
 
 
 @pytest.mark.parametrize("leaves", ["gaussian", "auto"])

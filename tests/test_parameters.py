@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from begat import NaiveBayes, Schema
+from begat import Circuit, NaiveBayes, Schema
 from begat.errors import BegatError, DataError
 from begat.estimators.training import SAMPLE
 
@@ -112,10 +112,17 @@ def test_weights_that_are_none_are_one_line(name, leaves):
 
 
 @pytest.mark.parametrize("leaves", ["auto", "gaussian", "kde", "histogram"])
+@pytest.mark.filterwarnings("ignore:sample_weight sums to")
 @pytest.mark.parametrize("each", [1e-300, 1e-9, 1.0, 2.0**45])
 def test_weights_of_any_other_size_give_a_finite_fit(leaves, each):
     model = NaiveBayes(leaves=leaves).fit(X, Y, sample_weight=np.full(200, each))
     assert np.isfinite(model.log_prob(X)).all()
+
+
+@pytest.mark.parametrize("family", [NaiveBayes, Circuit])
+def test_weights_that_are_shares_are_warned_of(family):
+    with pytest.warns(UserWarning, match="multiply shares by the number of rows"):
+        family().fit(X, Y, sample_weight=np.full(200, 1 / 200))
 
 
 TARGETS = [3.5, object(), {}, {"a": 1}, {0, 1}, b"x", "nope", (), np.nan, HUGE, [[1], [1, 2]] * 100, [(1, 2)] * 200,

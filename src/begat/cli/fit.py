@@ -82,6 +82,8 @@ def fit(
         output.print_json(_facts(model, out, size, len(rows), seconds, notes))
         return
     output.notes(notes)
+    if ended := getattr(model, "ended_", ""):
+        output.tell(f"The fit was {ended}; it kept its best state so far.")
     scored = output.counted(sum(column.scored for column in known.columns), "column")
     output.tell(f"Learnt {output.counted(len(rows), 'row')} of {scored} in {seconds:.1f} s.")
     output.tell(model.likelihood)
@@ -127,5 +129,6 @@ def _facts(model: Any, out: str, size: int, rows: int, seconds: float, notes: tu
         "likelihood": str(model.likelihood),
         "bytes": size,
         "seconds": seconds,
+        "ended": getattr(model, "ended_", ""),
         "notes": notes,
     }

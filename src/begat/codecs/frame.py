@@ -131,6 +131,17 @@ def names(X: Any) -> tuple[str | int, ...]:
     return tuple(int(n) if isinstance(n, (int, np.integer)) and not isinstance(n, bool) else str(n) for n in X.columns)
 
 
+def named(X: Any, wanted: Sequence[str | int]) -> Any:
+    """X under these names of its columns; an array whose names they are not becomes a pandas frame."""
+    if tuple(wanted) == names(X):
+        return X
+    if container(X) == "polars":
+        return X.rename(dict(zip(X.columns, map(str, wanted), strict=True)))
+    import pandas as pd
+
+    return pd.DataFrame(X, columns=list(wanted)) if isinstance(X, np.ndarray) else X.set_axis(list(wanted), axis=1)
+
+
 def length(X: Any) -> int:
     """How many rows."""
     return int(_settled(X).shape[0])

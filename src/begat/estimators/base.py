@@ -216,7 +216,7 @@ class Generative(BaseEstimator):
         self, X: Any, complete: Callable[[Batch, dict[Any, Region]], Batch], draws: int, rng: Generator
     ) -> list[Any]:
         """X, `draws` times, with its missing cells as `complete` has them, of columns that are not missing there."""
-        batch, names = self.border_.partial(X, self.unseen), frame.names(X)
+        batch, names = self.border_.partial(X, self.unseen), self.border_.names(X)
         missing = {i: m for i, name in enumerate(names) if (m := self.border_.missing(batch, name)) is not None}
         gaps = [self.schema_[names[i]] for i in missing]
         for column in gaps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,9 @@ MOST_CELLS = 2_000_000_000
 """Cells that are drawn at a time at most: 16 GB of numbers."""
 MOST_REPETITIONS = 2**53
 """The largest sum of weights: beyond it a float no longer counts single rows."""
+
+LEAST_REPETITIONS, FEW_ROWS = 0.05, 20
+"""Mean weight below which so many rows or more are warned of: most likely their weights are shares."""
 
 
 class Border:
@@ -102,9 +106,17 @@ class Border:
             return shared(y)
         return self.encode_target(y, rows).batch.x[1][:, 0].long()
 
+    def names(self, X: Any) -> tuple[str | int, ...]:
+        """The names of X's columns; where either side is an array and no name is known, those in the same places."""
+        names = frame.names(X)
+        if set(names) & set(self.schema.names) or "numpy" not in (frame.container(X), self.schema.container):
+            return names
+        return next((made.names for made in (self.features, self.sample) if len(made.names) == len(names)), names)
+
     def partial(self, X: Any, unseen: Unseen = "error") -> Batch:
         """Rows in which everything missing is unknown; the class of a row whose target is missing is -1."""
         X = frame.as_frame(X)
+        X = frame.named(X, self.names(X))
         batch = partial(self.model, X, unseen)
         if self.role != "classification" or not self.named or self.schema.target not in frame.names(X):
             return batch
@@ -227,6 +239,14 @@ def weights(sample_weight: Any, rows: int) -> Tensor:
     if total > MOST_REPETITIONS:
         raise DataError(
             f"sample_weight sums to {total:g} repetitions; divide all weights by one number, to 2^53 at most"
+        )
+    counted = int((weight > 0).sum())
+    if counted >= FEW_ROWS and 0 < total < LEAST_REPETITIONS * counted:
+        warnings.warn(
+            f"sample_weight sums to {total:.3g} over {counted:,} rows, which count as so many in all; "
+            "weights are numbers of repetitions: multiply shares by the number of rows",
+            UserWarning,
+            stacklevel=3,
         )
     return torch.from_numpy(weight.copy())
 

@@ -29,14 +29,22 @@ UNBOUND = ("seconds",)
 a score of its own in the history."""
 
 
+def prepared(folder: str | PathLike[str]) -> Path:
+    """The folder, made where there is none. FileError where it cannot be."""
+    place = folder_place(folder)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"cannot make the folder {place}: {error.strerror or error}; give another checkpoint") from None
+    return place
+
+
 class Checkpoint:
     """The course of one fit, of this recipe and what was chosen for it to these rows, in the file
     circuit.UNITS.safetensors of a folder."""
 
     def __init__(self, folder: str | PathLike[str], recipe: Circuit, made: Recipe, rows: Cut, units: int):
-        place = folder_place(folder)
-        place.mkdir(parents=True, exist_ok=True)
-        self.path = place / f"circuit.{units}.safetensors"
+        self.path = prepared(folder) / f"circuit.{units}.safetensors"
         params = {k: plain(v) for k, v in recipe.get_params(deep=False).items() if k not in ("schema", *UNBOUND)}
         chosen = [units, made.rank, made.hide, made.seed, *made.pull]
         self.recipe = digest(json.dumps({"params": params, "chosen": chosen}, sort_keys=True, default=str))

@@ -21,7 +21,7 @@ from begat.errors import DataError, did_you_mean
 from begat.estimators import circuit_file as file
 from begat.estimators import circuit_fit, parameters, structure, target, training, trials
 from begat.estimators.base import Generative
-from begat.estimators.checkpoint import Checkpoint
+from begat.estimators.checkpoint import Checkpoint, prepared
 from begat.estimators.circuit_fit import ROWS
 from begat.estimators.class_column import ClassColumn
 from begat.estimators.cutting import Cut, cut
@@ -32,11 +32,14 @@ from begat.families.circuit import Impossible
 from begat.families.coupled import Coupled
 from begat.families.coupling import Coupling
 from begat.fitting.counted import by_rows, pieces
+from begat.fitting.course import INTERRUPTED
 from begat.fitting.em import Course
 from begat.random import Seed, generator, mixed
 from begat.schema import Schema
 
 BATCH = 1024
+TRIALS = 0.5
+"""Share of the seconds, where there are any, that trials may take."""
 MOST_HELD, LEAST_HELD = 4_000, 200
 """Rows that are held out at most, and at least where they are not a tenth of all."""
 
@@ -59,13 +62,13 @@ class Circuit(Generative):
     rows most probable, if any does, None takes none. alpha: pseudo-rows, spread as the whole column, in each state's
     law of a column. leaves: each column's own law, as of NaiveBayes. epochs: passes over the rows, or "auto".
     validation: share of the rows held out to choose what is chosen; of few rows up to a tenth if it is not 0. seconds:
-    the passes end after them, counted from the call, with the best state so far; the trials before them are not cut
-    short. task, missing, unseen, schema: as of NaiveBayes. random_state: of the start, the order of the rows and what
-    is hidden: the same seed, the same fit.
+    the passes end after them, counted from the call, with the best state so far; the trials before them have half, or
+    all they need where there is a checkpoint. task, missing, unseen, schema: as of NaiveBayes. random_state: of the
+    start, the order of the rows and what is hidden: the same seed, the same fit.
 
     Fitted: units_ (the states of each latent), structure_ (the tree), history_ (held-out log-likelihood of the columns'
     dependence after each epoch, nats per row over independent columns), leaves_, leans_ (for each column that
-    leans, the one it leans on), rows_.
+    leans, the one it leans on), rows_, ended_ (why the fit ended before its last pass, or "").
 
     Reference: Liu and Van den Broeck (2021), Tractable regularization of probabilistic circuits.
     """
@@ -110,6 +113,7 @@ class Circuit(Generative):
     leaves_: dict[Any, str]
     history_: list[float]
     rows_: float
+    ended_: str
 
     # fit ----------------------------------------------------------------------------------------------------------
     def fit(
@@ -131,7 +135,11 @@ class Circuit(Generative):
         parameters.check(self)
         if checkpoint is not None and self.random_state is None:
             raise DataError("random_state is None, and a checkpoint is of one fit; give random_state a number")
-        started = monotonic()
+        if checkpoint is not None:
+            prepared(checkpoint)
+        started, until = monotonic(), torch.inf
+        if self.seconds is not None and checkpoint is None:  # what trials choose, a fit that goes on must find again
+            until = started + TRIALS * self.seconds
         for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_")]:
             delattr(self, name)
         if isinstance(X, TableSource):
@@ -156,11 +164,11 @@ class Circuit(Generative):
         first, found = self._joint.put(rows.first), None
         first = first if first.weight is None else first.rows(first.weight > 0)
         if self.lean_on is not None:
-            found = trials.coupling(made, self.leaves, slots, parts, first, rows.border, hub)
+            found = trials.coupling(made, self.leaves, slots, parts, first, rows.border, hub, until)
         if found is not None:
             parts = trials.merged(parts, found, trials.leant(found, slots, rows, self._joint.put))
             first = found.apart(first)
-        made = trials.pulled(made, parts.places, first)
+        made = trials.pulled(made, parts.places, first, until)
         if parts.weight is not None:  # a row of weight 0 is none
             counts = parts.weight > 0
             parts = parts._replace(cells=parts.cells[counts], weight=parts.weight[counts])
@@ -186,6 +194,7 @@ class Circuit(Generative):
         here[held] = False
         cells, some = rows.cells[here], None if weight is None else weight[here]
         best: circuit_fit.Fitted | None = None
+        self.ended_ = ""
         tried = circuit_fit.sizes(len(cells), len(rows.places)) if self.units == "auto" else (int(self.units),)
         epochs = circuit_fit.passes(len(cells)) if self.epochs == "auto" else int(self.epochs)
         for units in tried:
@@ -203,11 +212,13 @@ class Circuit(Generative):
             except KeyboardInterrupt:  # before its first step
                 if best is None:
                     raise
+                self.ended_ = INTERRUPTED
                 break
+            self.ended_ = fit.course.ended
             if best is not None and not circuit_fit.better(fit, best, rows.cells[held]):
                 break
             best = fit
-            if fit.course.ended:
+            if self.ended_:
                 break
         assert best is not None
         self.structure_, self.history_ = best.found, best.course.history
@@ -325,7 +336,7 @@ class Circuit(Generative):
     def _restore(self, model: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
         self.structure_, self.model_ = file.restored(model, tensors, self._joint.slots, self._joint.spec)
         self.leaves_, self.rows_ = dict(map(tuple, model["leaves"])), model["rows"]
-        self.history_ = [float(score) for score in model["history"]]
+        self.history_, self.ended_ = [float(score) for score in model["history"]], str(model.get("ended", ""))
 
     def _contains(self) -> dict[str, Any]:
         return self._held

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from begat.estimators import leaning, structure, training
 from begat.estimators.circuit_fit import Recipe, dependence, fit
 from begat.estimators.cutting import Cut, cut
 from begat.families.coupling import Coupling
+from begat.fitting.course import INTERRUPTED
 from begat.leaves.places import Places
 from begat.maths.paired import surpasses
 from begat.random import mixed
@@ -32,11 +34,19 @@ Scores = Float[Tensor, " n"]
 
 
 def coupling(
-    recipe: Recipe, wanted: Any, slots: Sequence[Slot], rows: Cut, first: Batch, border: Any, hub: int | None
+    recipe: Recipe,
+    wanted: Any,
+    slots: Sequence[Slot],
+    rows: Cut,
+    first: Batch,
+    border: Any,
+    hub: int | None,
+    until: float,
 ) -> Coupling | None:
     """The coupling that makes held-out rows most probable, if any does; that on this hub without a trial.
 
-    Each is tried with a small circuit on some of the rows `first`.
+    Each is tried with a small circuit on some of the rows `first`. until: the second of the clock at which what has
+    been tried decides.
     """
     from begat.estimators import leaves
 
@@ -44,12 +54,12 @@ def coupling(
     if hub is not None or not found:
         return found[0] if found else None
     some = first.rows(training.spaced(len(first), LEANING))
-    tried = []
+    plain, tried = _scores(recipe, rows.places, some, until), []
     for each in found:
         parts = dict(zip(each.columns, leant(each, slots, _of(border, some), lambda b: b).places, strict=True))
         places = [parts.get(d, p) for d, p in enumerate(rows.places)]
-        tried.append((each, _scores(recipe, places, each.apart(some)), SURE))
-    return _best(_scores(recipe, rows.places, some), tried)
+        tried.append((each, _scores(recipe, places, each.apart(some), until), SURE))
+    return _best(plain, tried)
 
 
 def leant(found: Coupling, slots: Sequence[Slot], rows: training.Training, seen_as: Callable[[Batch], Batch]) -> Cut:
@@ -65,7 +75,7 @@ def merged(rows: Cut, found: Coupling, left: Cut) -> Cut:
     return Cut(places, cells, rows.weight, {**rows.names, **left.names})
 
 
-def pulled(recipe: Recipe, places: Sequence[Places], first: Batch) -> Recipe:
+def pulled(recipe: Recipe, places: Sequence[Places], first: Batch, until: float) -> Recipe:
     """The recipe with the pull under which held-out rows (and their target given the rest) are most probable.
 
     Joint likelihood alone would let go of a target that is one of many columns, and yet the one that is asked about.
@@ -81,16 +91,19 @@ def pulled(recipe: Recipe, places: Sequence[Places], first: Batch) -> Recipe:
     if len(found) < 2:
         return recipe
     plain, *others = found.values()
-    scores = [_scores(each, places, some, twice=recipe.root) for each in found.values()]
+    scores = [_scores(each, places, some, until, twice=recipe.root) for each in found.values()]
     errors = [LIKELY if each.pull.times > plain.pull.times else SURE for each in others]
     return _best(scores[0], zip(others, scores[1:], errors, strict=True)) or plain
 
 
-def _best(plain: Scores, tried: Iterable[tuple[Any, Scores, float]]) -> Any:
-    """What makes held-out rows most probable of all that is better than plain by so many standard errors, if any is."""
+def _best(plain: Scores | None, tried: Iterable[tuple[Any, Scores | None, float]]) -> Any:
+    """What makes held-out rows most probable of all that is better than plain by so many standard errors, if any is;
+    None stands for scores that there was no time for."""
+    if plain is None:
+        return None
     best, most = None, float(plain.mean())
     for each, scores, errors in tried:
-        if float(scores.mean()) > most and surpasses(scores - plain, errors):
+        if scores is not None and float(scores.mean()) > most and surpasses(scores - plain, errors):
             best, most = each, float(scores.mean())
     return best
 
@@ -99,18 +112,29 @@ def _of(border: Any, batch: Batch) -> training.Training:
     return training.Training(border, len(batch), batch, [batch])
 
 
-def _scores(recipe: Recipe, places: Sequence[Places], batch: Batch, *, twice: int | None = None) -> Scores:
-    """log P of a quarter of these rows under a small circuit that is fitted to the others.
+def _scores(
+    recipe: Recipe, places: Sequence[Places], batch: Batch, until: float, *, twice: int | None = None
+) -> Scores | None:
+    """log P of a quarter of these rows under a small circuit that is fitted to the others; None where that takes until
+    later than it may.
 
     twice: a column whose dependence on the others, log P(x_d | rest) - log p0(x_d), is added once more.
     """
+    left = until - monotonic()
+    if left <= 0:
+        return None
     cells = torch.stack([p.find(batch) for p in places], 1)
     held = torch.randperm(len(cells), generator=torch.Generator().manual_seed(mixed(recipe.seed, "trial"))) % 4 == 3
     units = min(UNITS, max(len(cells) // 64, 1))
     weight = None if batch.weight is None else batch.weight[~held]
-    made = fit(recipe, places, cells[~held].int(), weight, units, EPOCHS, held=cells[held], batch=BATCH)
-    if made.course.ended:  # there is nothing yet to keep
+    seconds = None if left == torch.inf else left
+    made = fit(
+        recipe, places, cells[~held].int(), weight, units, EPOCHS, held=cells[held], batch=BATCH, seconds=seconds
+    )
+    if made.course.ended == INTERRUPTED:  # there is nothing yet to keep
         raise KeyboardInterrupt
+    if made.course.ended:
+        return None
     here = cells[held]
     whole = dependence(made.model, here)
     score = made.model.log_within(batch.rows(held), here) + whole

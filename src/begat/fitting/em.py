@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from begat.core import Stats
-from begat.maths.paired import surpasses
+from begat.fitting.course import INTERRUPTED, STOPPED, ends_with_last
 from begat.random import mixed
 
 Rows = Int[Tensor, "n d"]
@@ -118,7 +118,7 @@ def stepwise(
                 learner.maximise(course.stats, anew=step == steps - 1)
                 course.step += 1
                 if seconds is not None and monotonic() - started > seconds:
-                    course.ended = f"stopped after {seconds:g} s"
+                    course.ended = STOPPED
                     break
             _settle(learner, course, score)
             if keep is not None:
@@ -126,7 +126,7 @@ def stepwise(
             if tell is not None:
                 tell(course.step // steps, schedule.epochs, course.history[-1] if course.history else None)
     except KeyboardInterrupt:
-        course.ended = "interrupted"
+        course.ended = INTERRUPTED
         if not course.best:
             _settle(learner, course, score)
     _choose(learner, course, score)
@@ -147,15 +147,14 @@ def _settle(learner: Learner, course: Course, score: Callable[[], Scores] | None
 
 
 def _choose(learner: Learner, course: Course, score: Callable[[], Scores] | None) -> None:
-    """The last state in place of the best one, where it is not worse for certain: its rates have fallen, and of many
-    states of a course one is best by chance."""
+    """The last state in place of the best one, where a fit ends with it."""
     if score is None or course.ended or not course.state:
         return
     learner.restore(course.best)
     best = score()
     learner.restore(course.state)
     last = score()
-    if not surpasses(best - last):
+    if ends_with_last(best, last):
         course.best, course.best_score = course.state, float(last.mean())
 
 

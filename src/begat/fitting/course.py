@@ -1,0 +1,16 @@
+"""What fits of either kind share: why one ends before its last step, and which state it ends with."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from begat.maths.paired import surpasses
+
+INTERRUPTED, STOPPED = "interrupted", "stopped after its seconds"
+
+
+def ends_with_last(best: Float[Tensor, " n"], last: Float[Tensor, " n"]) -> bool:
+    """Whether a fit ends with its last state: unless held-out rows are less probable under it than under the best one
+    for certain, for its rates have fallen, and of many states of a course one is best by chance."""
+    return not surpasses(best - last)
