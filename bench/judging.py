@@ -1,4 +1,4 @@
-"""The figures of synthetic rows, all of them from begat.metrics: the same for begat's models and for their peers."""
+"""The figures of synthetic rows, all of them from begat.metrics, for begat's models and for their peers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEAREST = 50_000
 
 
 def schema_of(train: pd.DataFrame, held_out: pd.DataFrame, target: str, task: str) -> Schema:
-    """The schema that begat.compare infers from all real rows."""
+    """The schema that begat.compare infers from all real rows, held-out ones too: kinds, grids and levels, no law."""
     return table(train, target, test=held_out, task=task).schema
 
 
@@ -29,8 +29,8 @@ def judge(
 ) -> dict[str, object]:
     """Detection, utility and copying of the rows in `fake`; `X_stderr` is X's standard error.
 
-    more: further draws of the same model. Utility is the mean over all draws, the nearest share that of all their rows:
-    of one draw both move by as much as models differ.
+    more: further draws of the same model. Utility is the mean over all draws (with the error of the first, which is of
+    the held-out rows), the nearest share that of all their rows: of one draw both move by as much as models differ.
 
     detection_all: against all real rows, as many synthetic ones (give as many). detection: against the held-out rows
     alone. X_auc: the area that X is folded from; below 1/2 the rows are too near to real ones. utility: AUC or R2 on
@@ -41,9 +41,13 @@ def judge(
     learn = min(len(train), ROWS)  # as many from either side
     *each, real = (utility(f, held_out, target, schema, classes=classes, rows=learn) for f in (fake, *more, train))
     values = [score.value for score in each if score.value is not None]
-    made = replace(each[0], value=fmean(values)) if len(values) == len(each) else each[0]
+    if len(values) == len(each):
+        made = replace(each[0], value=fmean(values))
+    else:
+        made = next(score for score in each if score.value is None)
     copied = copying(train, held_out, fake, schema)
     drawn = pd.concat([fake, *more], ignore_index=True)
+    nearest = nearest_share(train, held_out, drawn, schema, rows=NEAREST) if more else copied.nearest
     area_all = detection_auc(pd.concat([train, held_out], ignore_index=True), fake, schema)
     area = detection_auc(held_out, fake, schema)
     scores = {
@@ -53,7 +57,7 @@ def judge(
         "detection_auc": area,
         "utility": made,
         "utility_real": real,
-        "nearest_share": nearest_share(train, held_out, drawn, schema, rows=NEAREST) if more else copied.nearest,
+        "nearest_share": nearest,
         "copied_share": copied.copies,
         "copied_share_own": copied.own,
     }

@@ -95,6 +95,10 @@ def test_a_checkpoint_refuses_another_recipe_other_rows_and_damage(tmp_path, mon
     with monkeypatch.context() as other, pytest.raises(FileError, match="hyper-parameters are not these"):
         other.setattr(trials, "pulled", lambda made, *_: replace(made, pull=structure.PULLS[1]))
         Circuit(**HOW).fit(frame, "income", checkpoint=tmp_path)
+    with pytest.raises(FileError, match="these"):
+        Circuit(**HOW).fit(frame, "price", checkpoint=tmp_path)
+    with pytest.raises(FileError, match="these"):
+        Circuit(**HOW).fit(frame, checkpoint=tmp_path)
     with pytest.raises(FileError, match="rows are not these"):
         Circuit(**HOW, schema=begat.codecs.infer.infer(frame, target="income")).fit(
             frame.assign(age=frame["age"].to_numpy()[::-1]), "income", checkpoint=tmp_path
@@ -119,6 +123,14 @@ def test_a_checkpoint_refuses_another_recipe_other_rows_and_damage(tmp_path, mon
         Circuit(**HOW).fit(frame, "income", checkpoint=tmp_path)
     with pytest.raises(FileError, match="is a file"):
         Circuit(**HOW).fit(frame, "income", checkpoint=place)
+
+
+def test_equal_fits_are_equal_files(tmp_path):
+    """Two runs in three tell a file whose entries are in an order of chance; eight all but surely."""
+    model = Circuit(units=3, epochs=2).fit(table(100), "income")
+    for i in range(8):
+        model.save(tmp_path / f"{i}.safetensors")
+    assert len({(tmp_path / f"{i}.safetensors").read_bytes() for i in range(8)}) == 1
 
 
 def test_seconds_end_a_fit_that_can_go_on(tmp_path):

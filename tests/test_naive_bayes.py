@@ -317,6 +317,9 @@ def test_impute_takes_an_array_that_predict_takes(family):
     filled = model.impute(X, random_state=0)
     assert isinstance(filled, np.ndarray)
     np.testing.assert_array_equal(filled, model.impute(frame.assign(b=X[:, 1]), random_state=0).to_numpy())
+    for wrong in (X[:, :1], np.c_[X, X]):
+        with pytest.raises(DataError, match="features"):
+            model.impute(wrong)
     back = family().fit(X, y).impute(frame.assign(b=X[:, 1]), random_state=0)
     assert list(back.columns) == list(frame.columns) and not back.isna().any().any()
 

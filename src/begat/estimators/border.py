@@ -107,11 +107,21 @@ class Border:
         return self.encode_target(y, rows).batch.x[1][:, 0].long()
 
     def names(self, X: Any) -> tuple[str | int, ...]:
-        """The names of X's columns; where either side is an array and no name is known, those in the same places."""
-        names = frame.names(X)
-        if set(names) & set(self.schema.names) or "numpy" not in (frame.container(X), self.schema.container):
+        """The names of X's columns; of an array, and of a frame without one of an array's, those in the same places.
+
+        DataError for an array of another width.
+        """
+        names, array = frame.names(X), frame.container(X) == "numpy"
+        known = set(names) & set(self.schema.names)
+        if not array and (known or self.schema.container != "numpy"):
             return names
-        return next((made.names for made in (self.features, self.sample) if len(made.names) == len(names)), names)
+        for made in (self.features, self.sample):
+            if len(made.names) == len(names):
+                return made.names
+        if array:
+            wanted = len(self.features.names)
+            raise DataError(f"X has {len(names)} features, but begat is expecting {wanted} features as input")
+        return names
 
     def partial(self, X: Any, unseen: Unseen = "error") -> Batch:
         """Rows in which everything missing is unknown; the class of a row whose target is missing is -1."""

@@ -46,11 +46,11 @@ class Checkpoint:
     def __init__(self, folder: str | PathLike[str], recipe: Circuit, made: Recipe, rows: Cut, units: int):
         self.path = prepared(folder) / f"circuit.{units}.safetensors"
         params = {k: plain(v) for k, v in recipe.get_params(deep=False).items() if k not in ("schema", *UNBOUND)}
-        chosen = [units, made.rank, made.hide, made.seed, *made.pull]
+        chosen = [units, made.tree, made.root, made.rank, made.hide, made.seed, *made.pull]
         self.recipe = digest(json.dumps({"params": params, "chosen": chosen}, sort_keys=True, default=str))
         data = {"cells": rows.cells} | ({} if rows.weight is None else {"weight": rows.weight})
         self.data = tensors_digest({**data, **{f"base.{d}": p.base for d, p in enumerate(rows.places)}})
-        self.data = digest(recipe.schema_.digest() + self.data)
+        self.data = digest(f"{recipe.schema_.digest()} {recipe.schema_.target!r} {self.data}")
 
     def read(self, course: Course) -> Course:
         """Where the fit was left; the course given where there is none yet. FileError for another fit's."""
@@ -76,9 +76,12 @@ class Checkpoint:
         for name, tensor in tensors.items():
             group, _, rest = name.partition("/")
             parts[group][rest] = tensor
-        history = [float(score) for score in said["history"]]
+        history, step = said["history"], said["step"]
         best = -math.inf if said["best_score"] is None else said["best_score"]
-        return Course(said["step"], parts["stats"], parts["state"], parts["best"], best, history)
+        numbers = isinstance(history, list) and all(type(score) is float for score in (*history, best))
+        if not numbers or type(step) is not int or step < 0:
+            raise FileError(f"{self.path} is damaged; remove it to begin anew")
+        return Course(step, parts["stats"], parts["state"], parts["best"], best, history)
 
     def write(self, course: Course) -> None:
         """Leave the course in the folder, whole or not at all."""

@@ -54,7 +54,8 @@ class Circuit(Generative):
     as y makes a classifier, a number a regression; either is a column of the one joint.
 
     units: states of each latent, or "auto": n^0.57 of n rows in eights, at most 256, and about 1,000 over the root of
-    the columns; of up to 4,000 rows a quarter of them, and so on, where held-out rows are more probable for certain.
+    the columns; of up to 4,000 rows a quarter of them, and so on, where held-out rows are more probable by more than
+    a standard error.
     rank: statistics of the table between two latents (maths.bilinear), or "auto": 6 of fewer than 2,000 rows, 4 of up
     to 4,000, of more one for each 3,000, from 3 to 8. hide: the probability with which a cell is hidden from a step of
     the fit; "auto" is .3 of fewer than 2,000 rows, else .1. lean_on: the column of numbers that others lean on, which
@@ -64,11 +65,11 @@ class Circuit(Generative):
     validation: share of the rows held out to choose what is chosen; of few rows up to a tenth if it is not 0. seconds:
     the passes end after them, counted from the call, with the best state so far; the trials before them have half, or
     all they need where there is a checkpoint. task, missing, unseen, schema: as of NaiveBayes. random_state: of the
-    start, the order of the rows and what is hidden: the same seed, the same fit.
+    start, the order of the rows and what is hidden: the same seed, the same fit, if no seconds end it.
 
     Fitted: units_ (the states of each latent), structure_ (the tree), history_ (held-out log-likelihood of the columns'
     dependence after each epoch, nats per row over independent columns), leaves_, leans_ (for each column that
-    leans, the one it leans on), rows_, ended_ (why the fit ended before its last pass, or "").
+    leans, the one it leans on), rows_, ended_ (why it ended before all that it would have tried, or "").
 
     Reference: Liu and Van den Broeck (2021), Tractable regularization of probabilistic circuits.
     """
@@ -335,8 +336,8 @@ class Circuit(Generative):
 
     def _restore(self, model: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
         self.structure_, self.model_ = file.restored(model, tensors, self._joint.slots, self._joint.spec)
-        self.leaves_, self.rows_ = dict(map(tuple, model["leaves"])), model["rows"]
-        self.history_, self.ended_ = [float(score) for score in model["history"]], str(model.get("ended", ""))
+        self.leaves_, self.rows_ = dict(map(tuple, model["leaves"])), file.rows(model)
+        self.history_, self.ended_ = file.history(model)
 
     def _contains(self) -> dict[str, Any]:
         return self._held

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from begat.estimators.structure import Structure
 from begat.families.circuit import Circuit as Model
 from begat.families.coupled import Coupled
 from begat.families.coupling import Coupling
+from begat.fitting.course import INTERRUPTED, STOPPED
 from begat.leaves.part import Part
 from begat.leaves.place_law import LAWS
 from begat.leaves.places import Places
@@ -140,6 +142,24 @@ def restored(
     return found, Coupled(made, Coupling(hub, laws[hub].places, columns, values, tensors["shift"]))
 
 
+def history(model: Mapping[str, Any]) -> tuple[list[float], str]:
+    """How the fit went, and why it ended early. FileError for what no fit says."""
+    scores, ended = model["history"], model.get("ended", "")
+    if not isinstance(scores, list) or any(type(s) is not float or not math.isfinite(s) for s in scores):
+        raise FileError("its history is no list of finite numbers; the file is damaged")
+    if ended not in ("", INTERRUPTED, STOPPED):
+        raise FileError(f"its fit ended as no fit does ({ended!r:.40}); the file is damaged")
+    return scores, ended
+
+
+def rows(model: Mapping[str, Any]) -> float:
+    """The weight of the rows of the fit. FileError for what is none."""
+    found = model["rows"]
+    if type(found) not in (int, float) or not 0 < found < math.inf:
+        raise FileError("the number of its rows is none; the file is damaged")
+    return float(found)
+
+
 def _can_lean(hub: Any, columns: Any, slots: Sequence[Column]) -> bool:
     """Whether these columns may lean on this one."""
     inside = all(type(d) is int and 0 <= d < len(slots) for d in (hub, *columns))
@@ -160,6 +180,8 @@ def _check(part: Part, slot: Column) -> None:
     column, name = slot.column, slot.column.name
     values = () if slot.value is None else (slot.value,)
     codes = () if slot.code is None else (slot.code,)
+    if any(type(place) is not int for place in (*part.values, *part.codes)):
+        raise FileError(f"the law of column {name!r} reads cells that have no number; the file is damaged")
     if (part.values, part.codes) != (values, codes) or part.leaf.reads != (
         "both" if values and codes else "values" if values else "codes"
     ):

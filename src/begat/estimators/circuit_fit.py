@@ -108,7 +108,7 @@ def dependence(model: Model, cells: Cells) -> Float[Tensor, " n"]:
 
 
 def better(one: Fitted, other: Fitted, held: Cells) -> bool:
-    """Whether held-out rows are more probable under one circuit than under the other for certain."""
+    """Whether held-out rows are more probable under one circuit than under the other by more than a standard error."""
     return len(held) > 0 and surpasses(dependence(one.model, held) - dependence(other.model, held))
 
 

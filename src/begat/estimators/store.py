@@ -100,8 +100,22 @@ def save(path: str | PathLike[str], header: Header, tensors: Mapping[str, Tensor
     with whole(path) as part:
         try:
             save_file(own, part, metadata={"begat": text, "digest": recipe.digest(text)})
+            _order(part)
         except SafetensorError as error:
             raise FileError(f"{path} cannot be written: {error}") from None
+
+
+def _order(part: Path) -> None:
+    """Put the metadata of a new file in alphabetical order, which the library leaves to chance: equal models are to be
+    equal files."""
+    with part.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) <= size:
+            file.seek(8)
+            file.write(text.ljust(size))
 
 
 def destination(path: str | PathLike[str]) -> Path:

@@ -21,7 +21,7 @@ Logs = Float[Tensor, " _"]
 GUESSES = 65_536
 """Rows with a place put in for the hub that are asked at a time."""
 MINUTE = -25.0
-"""Log of the share of a row's probability that is left out with all the places that are less probable."""
+"""Log of the share of the most probable place's probability below which a place is left out."""
 
 
 class Guesses(NamedTuple):
@@ -132,7 +132,10 @@ class Coupled(Model):
         return out
 
     def most_probable(self, batch: Batch, asked: Regions | None = None) -> Batch:
-        """The batch with what is unknown at argmax over states and cells together of P(unknown, states | known)."""
+        """The batch with what is unknown at argmax over states and cells together of P(unknown, states | known).
+
+        Places of an unknown hub that have less than exp(MINUTE) of the best place's probability are not tried.
+        """
         asked, places, settled = asked or {}, self.coupling.places, batch
         lost = self._lost(batch, asked)
         for guess in self._guesses(batch, asked, lost):

@@ -12,5 +12,5 @@ INTERRUPTED, STOPPED = "interrupted", "stopped after its seconds"
 
 def ends_with_last(best: Float[Tensor, " n"], last: Float[Tensor, " n"]) -> bool:
     """Whether a fit ends with its last state: unless held-out rows are less probable under it than under the best one
-    for certain, for its rates have fallen, and of many states of a course one is best by chance."""
+    by more than a standard error, for its rates have fallen, and of many states of a course one is best by chance."""
     return not surpasses(best - last)

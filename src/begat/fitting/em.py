@@ -125,11 +125,11 @@ def stepwise(
                 keep(course)
             if tell is not None:
                 tell(course.step // steps, schedule.epochs, course.history[-1] if course.history else None)
+        _choose(learner, course, score)
     except KeyboardInterrupt:
         course.ended = INTERRUPTED
         if not course.best:
             _settle(learner, course, score)
-    _choose(learner, course, score)
     learner.restore(course.best or learner.state())
     return course
 
