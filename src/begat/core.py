@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Generator, Tensor, nn
+
+from begat.random import Noise
 
 Relation = Literal["=", "<=", "~"]
 Label = Int[Tensor, " n"] | Float[Tensor, "n d"]
@@ -54,6 +56,23 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.x[0])
+
+    @property
+    def device(self) -> torch.device:
+        """Where its tensors lie."""
+        return self.x[0].device
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The batch on a device."""
+        if self.x[0].device == torch.device(device):
+            return self
+        cond, weight = self.cond, self.weight
+        return Batch(
+            tuple(x.to(device) for x in self.x),
+            tuple(None if k is None else k.to(device) for k in self.known),
+            None if cond is None else cond.to(device),
+            None if weight is None else weight.to(device),
+        )
 
     def having(self, **changes: Any) -> Batch:
         """The batch with other labels, weights or cells."""
@@ -131,6 +150,17 @@ class Source(Protocol):
     def chunks(self, size: int) -> Any:
         """Every example once, in order, in raw pieces of at most `size`."""
         ...
+
+
+class Objective(NamedTuple):
+    """One player of a fit by gradients: whose parameters move, and what they lower, of each row -> (n,).
+
+    A loss is in nats where it is a likelihood; else the family says what it is.
+    """
+
+    name: str
+    player: nn.Module
+    loss: Callable[[Batch, Noise], Float[Tensor, " n"]]
 
 
 class Model(nn.Module, ABC):

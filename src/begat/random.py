@@ -36,3 +36,27 @@ def mixed(*parts: int | str) -> int:
     """A seed that depends on every part and on their order: mixed(seed, step, player). Stable across processes."""
     digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
+
+
+class Noise:
+    """Draws for the rows of a batch that are the same on every device, and however processes share the batch.
+
+    It is drawn for all `of` rows on the processor; this process has `rows` of them, from the row `first` on.
+    """
+
+    def __init__(
+        self, seed: int, rows: int, *, first: int = 0, of: int | None = None, device: torch.device | str = "cpu"
+    ):
+        self.generator = torch.Generator().manual_seed(seed)
+        self.mine, self.of, self.device = slice(first, first + rows), rows if of is None else of, device
+
+    def normal(self, *shape: int) -> torch.Tensor:
+        """Standard normal numbers -> (n, *shape) float32."""
+        return self._own(torch.randn(self.of, *shape, generator=self.generator))
+
+    def uniform(self, *shape: int) -> torch.Tensor:
+        """Numbers of [0, 1) -> (n, *shape) float32."""
+        return self._own(torch.rand(self.of, *shape, generator=self.generator))
+
+    def _own(self, drawn: torch.Tensor) -> torch.Tensor:
+        return (drawn if self.of == self.mine.stop - self.mine.start else drawn[self.mine]).to(self.device)
