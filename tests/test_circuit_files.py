@@ -51,20 +51,27 @@ def test_a_model_comes_back_in_a_fresh_process(tmp_path, y):
     assert again.structure_ == model.structure_ and again.history_ == model.history_
 
 
-def test_a_fit_that_is_killed_goes_on_and_is_the_one_never_killed(tmp_path):
+@pytest.mark.parametrize(
+    ("family", "how", "file"),
+    [
+        ("Circuit", HOW, "circuit.6"),
+        ("Autoregressive", {"width": 16, "epochs": 40, "batch": 32, "random_state": 3}, "autoregressive"),
+    ],
+)
+def test_a_fit_that_is_killed_goes_on_and_is_the_one_never_killed(tmp_path, family, how, file):
     """Killed at moments of its own choosing, again and again, bit for bit."""
     table(500).to_parquet(tmp_path / "rows.parquet")
     script = textwrap.dedent(
         f"""
         import pandas as pd, torch
-        from begat import Circuit
+        from begat import {family}
         torch.set_num_threads(1)
         rows = pd.read_parquet({str(tmp_path / "rows.parquet")!r})
-        model = Circuit(**{HOW!r}).fit(rows, "income", checkpoint={str(tmp_path / "kept")!r})
+        model = {family}(**{how!r}).fit(rows, "income", checkpoint={str(tmp_path / "kept")!r})
         pd.DataFrame({{"p": model.log_prob(rows)}}).to_parquet({str(tmp_path / "p.parquet")!r})
         """
     )
-    kept, draw = tmp_path / "kept" / "circuit.6.safetensors", np.random.default_rng(0)
+    kept, draw = tmp_path / "kept" / f"{file}.safetensors", np.random.default_rng(0)
     deaths = 0
     for _ in range(3):
         before = kept.stat().st_mtime_ns if kept.exists() else 0

@@ -33,6 +33,8 @@ def files(tmp_path_factory):
         "density": begat.NaiveBayes().fit(frame),
         "circuit": begat.Circuit(units=3, epochs=2).fit(frame, "income"),
         "circuit of columns that lean": begat.Circuit(units=3, epochs=2, lean_on="age").fit(frame, "income"),
+        "autoregressive": begat.Autoregressive(width=8, epochs=2).fit(frame, "income"),
+        "autoregressive in any order": begat.Autoregressive(width=8, epochs=2, order="any").fit(frame, "price"),
     }
     for name, model in fits.items():
         model.save(folder / f"{name}.safetensors")

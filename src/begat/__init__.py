@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from begat.compare.run import compare
     from begat.compare.tree import plot_tree
     from begat.core import Likelihood
-    from begat.estimators import Circuit, NaiveBayes, load
+    from begat.estimators import Autoregressive, Circuit, NaiveBayes, load
     from begat.schema import Schema
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Autoregressive",
     "Circuit",
     "Data",
     "Likelihood",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Autoregressive": "begat.estimators",
     "Circuit": "begat.estimators",
     "Data": "begat.codecs.data",
     "Likelihood": "begat.core",

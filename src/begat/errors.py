@@ -60,3 +60,11 @@ def did_you_mean(name: object, known: Iterable[object]) -> str:
         return ""
     shown = ", ".join(repr(n) for n in names[:8])
     return f" (known: {shown}{', ...' if len(names) > 8 else ''})"
+
+
+class Impossible(EvidenceError):
+    """Evidence that leaves a row no probability; which row of the batch it is."""
+
+    def __init__(self, row: int):
+        super().__init__(f"the evidence has no probability (row {row}); widen it or leave a part of it out")
+        self.row = row

@@ -7,14 +7,19 @@ from os import PathLike
 from typing import Any
 
 from begat.estimators import saved
+from begat.estimators.autoregressive import Autoregressive
 from begat.estimators.base import Generative
 from begat.estimators.circuit import Circuit
 from begat.estimators.naive_bayes import NaiveBayes
 
-FAMILIES: Mapping[str, type[Generative]] = {"Circuit": Circuit, "NaiveBayes": NaiveBayes}
+FAMILIES: Mapping[str, type[Generative]] = {
+    "Autoregressive": Autoregressive,
+    "Circuit": Circuit,
+    "NaiveBayes": NaiveBayes,
+}
 """Every family that a file may name."""
 
-__all__ = ["FAMILIES", "Circuit", "Generative", "NaiveBayes", "load"]
+__all__ = ["FAMILIES", "Autoregressive", "Circuit", "Generative", "NaiveBayes", "load"]
 
 
 def load(path: str | PathLike[str]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
-from torch import Generator, Tensor
+from torch import Tensor
 
 from begat.codecs import frame
 from begat.codecs.levels import Missing, Unseen
@@ -19,32 +19,29 @@ from begat.codecs.table import Slot
 from begat.core import Batch, Region
 from begat.errors import DataError, did_you_mean
 from begat.estimators import circuit_file as file
-from begat.estimators import circuit_fit, parameters, structure, target, training, trials
-from begat.estimators.base import Generative
+from begat.estimators import circuit_fit, parameters, places_file, structure, target, training, trials
 from begat.estimators.checkpoint import Checkpoint, prepared
 from begat.estimators.circuit_fit import ROWS
-from begat.estimators.class_column import ClassColumn
 from begat.estimators.cutting import Cut, cut
 from begat.estimators.marginal import marginal_of
+from begat.estimators.over_places import OverPlaces, stacked
 from begat.estimators.store import Slot as TensorSlot
 from begat.families.circuit import Circuit as Model
-from begat.families.circuit import Impossible
 from begat.families.coupled import Coupled
 from begat.families.coupling import Coupling
-from begat.fitting.counted import by_rows, pieces
+from begat.fitting.counted import pieces
 from begat.fitting.course import INTERRUPTED
 from begat.fitting.em import Course
-from begat.random import Seed, generator, mixed
+from begat.leaves.places import Places
+from begat.random import Seed, generator
 from begat.schema import Schema
 
 BATCH = 1024
 TRIALS = 0.5
 """Share of the seconds, where there are any, that trials may take."""
-MOST_HELD, LEAST_HELD = 4_000, 200
-"""Rows that are held out at most, and at least where they are not a tenth of all."""
 
 
-class Circuit(Generative):
+class Circuit(OverPlaces):
     """A circuit over any table: a hidden tree of latents with the columns on it, learnt by stepwise EM; exact.
 
         P(x) = sum_z P(z_1) prod_l P(z_l | z_parent(l)) prod_d P(x_d | z_host(d))
@@ -111,10 +108,6 @@ class Circuit(Generative):
 
     model_: Model | Coupled
     structure_: structure.Structure
-    leaves_: dict[Any, str]
-    history_: list[float]
-    rows_: float
-    ended_: str
 
     # fit ----------------------------------------------------------------------------------------------------------
     def fit(
@@ -188,11 +181,7 @@ class Circuit(Generative):
         """The fit to these rows, begun at this second: of the numbers of states tried, the best kept."""
         n, weight = len(rows.cells), rows.weight
         self.leaves_, self.rows_ = rows.names, float(n if weight is None else weight.sum())
-        held = torch.randperm(n, generator=torch.Generator().manual_seed(mixed(made.seed, "held out")))
-        share = self.validation and max(self.validation, min(LEAST_HELD / max(n, 1), 0.1))
-        held = held[: min(round(share * n), MOST_HELD)]
-        here = torch.ones(n, dtype=torch.bool)
-        here[held] = False
+        held, here = training.held_out(n, self.validation, made.seed)
         cells, some = rows.cells[here], None if weight is None else weight[here]
         best: circuit_fit.Fitted | None = None
         self.ended_ = ""
@@ -201,8 +190,9 @@ class Circuit(Generative):
         for units in tried:
 
             def begin(course: Course, units: int = units) -> tuple[Course, Any]:
-                store = Checkpoint(checkpoint, self, made, rows, units)
-                return store.read(course), store.write
+                chosen = [units, made.tree, made.root, made.rank, made.hide, made.seed, *made.pull]
+                store = Checkpoint(checkpoint, f"circuit.{units}", self, chosen, rows)
+                return store.read(Course.unpacked) or course, lambda c: store.write(*c.packed())
 
             left = None if self.seconds is None else max(self.seconds - (monotonic() - started), 1e-3)
             try:
@@ -223,7 +213,7 @@ class Circuit(Generative):
                 break
         assert best is not None
         self.structure_, self.history_ = best.found, best.course.history
-        self._held = file.contains(self, rows)
+        self._held = places_file.contains(self, rows)
         best.model.widen()
         self.model_ = best.model if found is None else Coupled(best.model, found)
         return self
@@ -247,59 +237,10 @@ class Circuit(Generative):
         return self.model_.circuit if isinstance(self.model_, Coupled) else self.model_
 
     @property
-    def _joint(self) -> ClassColumn:
-        """The columns of the one joint."""
-        return ClassColumn(self.border_)
+    def _places(self) -> list[Places]:
+        return [law.places for law in self._circuit.laws]
 
-    # what the verbs ask -------------------------------------------------------------------------------------------
-    def _log_joint(self, batch: Batch) -> Tensor:
-        wide, place = self._joint.put(batch.having(cond=None)), self._joint.target
-        if self.role_ == "classification":
-            assert place is not None
-            return by_rows(lambda b: self.model_.log_joint(b, place), wide, ROWS)
-        return by_rows(lambda b: self.model_.log_prob(b)[None], wide, ROWS)
-
-    def _log_posterior(self, batch: Batch) -> Tensor:
-        place = self._joint.target
-        assert place is not None
-        return by_rows(lambda b: self.model_.log_posterior(b, place), self._joint.put(batch.having(cond=None)), ROWS)
-
-    def _expected(self, batch: Batch) -> Tensor:
-        place, column = self._joint.target, self.schema_[self.schema_.target]
-        assert place is not None
-        atoms = torch.from_numpy(np.asarray(column.encoded(np.array(column.atoms)), dtype=np.float64))
-        numbers = torch.cat([self._circuit.laws[place].places.mean(), atoms])
-        return by_rows(lambda b: self.model_.expected(b, place, numbers), batch, ROWS)
-
-    def _draw(self, n: int, rng: Generator) -> Batch:
-        return self._joint.taken(self.model_.sample(n, generator=rng))
-
-    def _complete(self, batch: Batch, regions: Mapping[Any, Region], rng: Generator) -> Batch:
-        asked = self._asked(regions)
-        done = []
-        for where, piece in pieces(self._joint.put(batch), ROWS):
-            try:
-                done.append(self.model_.complete(piece, asked, generator=rng))
-            except Impossible as error:
-                raise Impossible(where.start + error.row) from None
-        return self._joint.taken(_stacked(done))
-
-    def _asked(self, regions: Mapping[Any, Region]) -> dict[int, Region]:
-        """Regions by the column of the circuit."""
-        where = {slot.column.name: d for d, slot in enumerate(self._joint.slots)}
-        return {where[name]: region for name, region in regions.items() if name in where}
-
-    def _surprise(self, batch: Batch) -> dict[str | int, np.ndarray]:
-        wide = self._joint.put(batch)
-        odd = by_rows(self.model_.surprise, wide, ROWS).numpy()
-        cells = self._circuit.find(wide)
-        out = {}
-        for d, slot in enumerate(self._joint.slots):
-            known = (cells[:, d] < self._circuit.laws[d].size).numpy()
-            if slot.column.name != self.schema_.target or known.any():
-                out[slot.column.name] = np.where(known, odd[d], np.nan)
-        return out
-
+    # what it explains -------------------------------------------------------------------------------------------------
     def most_probable(self, X: Any) -> Any:
         """X with what is missing at its most probable values together, given what is known of the row.
 
@@ -311,7 +252,7 @@ class Circuit(Generative):
             asked = self._asked(present)
             wide = self._joint.put(batch)
             return self._joint.taken(
-                _stacked([self.model_.most_probable(piece, asked) for _, piece in pieces(wide, ROWS)])
+                stacked([self.model_.most_probable(piece, asked) for _, piece in pieces(wide, ROWS)])
             )
 
         check_is_fitted(self, "model_")
@@ -336,15 +277,5 @@ class Circuit(Generative):
 
     def _restore(self, model: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
         self.structure_, self.model_ = file.restored(model, tensors, self._joint.slots, self._joint.spec)
-        self.leaves_, self.rows_ = dict(map(tuple, model["leaves"])), file.rows(model)
-        self.history_, self.ended_ = file.history(model)
-
-    def _contains(self) -> dict[str, Any]:
-        return self._held
-
-
-def _stacked(batches: list[Batch]) -> Batch:
-    """The rows of complete batches in one."""
-    if len(batches) == 1:
-        return batches[0]
-    return Batch((torch.cat([b.x[0] for b in batches]), torch.cat([b.x[1] for b in batches])), (None, None))
+        self.leaves_, self.rows_ = dict(map(tuple, model["leaves"])), places_file.rows(model)
+        self.history_, self.ended_ = places_file.history(model)

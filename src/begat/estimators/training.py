@@ -19,6 +19,7 @@ from begat.errors import DataError
 from begat.estimators import leaves, parameters, target
 from begat.estimators.border import Border, weights
 from begat.estimators.target import Target
+from begat.random import mixed
 from begat.schema import Schema
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ SAMPLE = 20_000
 """Rows, evenly spaced over the table, that fix what leaves are relative to and choose among them."""
 ORIGIN = 2048
 """Rows that suffice where all that the leaves need is an origin."""
+MOST_HELD, LEAST_HELD = 4_000, 200
+"""Rows that are held out at most, and at least where they are not a tenth of all."""
 CHUNK = 65_536
 """Rows read at a time from a source that is not in memory."""
 
@@ -120,6 +123,15 @@ def encoded(border: Border, X: Any, y: Any, weight: Any, recipe: Generative) -> 
 def spaced(n: int, most: int) -> Tensor:
     """At most `most` row numbers, evenly spaced from the first to the last."""
     return torch.linspace(0, n - 1, min(n, most), dtype=torch.float64).round().long()
+
+
+def held_out(n: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Row numbers held out, a share of n (of few rows up to a tenth, if it is not 0), and a mask of the others."""
+    rows = torch.randperm(n, generator=torch.Generator().manual_seed(mixed(seed, "held out")))
+    share = share and max(share, min(LEAST_HELD / max(n, 1), 0.1))
+    held, here = rows[: min(round(share * n), MOST_HELD)], torch.ones(n, dtype=torch.bool)
+    here[held] = False
+    return held, here
 
 
 def _schema(recipe: Generative, X: Any, goal: Target, given: Schema | None, classes: Any = None) -> Schema:

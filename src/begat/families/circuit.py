@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 
 from begat.core import Batch, Label, Model, Region, Spec, Stats
-from begat.errors import EvidenceError
+from begat.errors import Impossible
 from begat.leaves.place_law import PlaceLaw
 from begat.maths.bilinear import Bilinear
 from begat.maths.inversion import draw_each, draw_rows
@@ -23,14 +23,6 @@ PerRow = Float[Tensor, " n"]
 Regions = Mapping[int, Region]
 ASCENT = (*Bilinear._fields, "counts", "pull")
 """What a fit keeps of an edge."""
-
-
-class Impossible(EvidenceError):
-    """Evidence that leaves a row no probability; which row of the batch it is."""
-
-    def __init__(self, row: int):
-        super().__init__(f"the evidence has no probability (row {row}); widen it or leave a part of it out")
-        self.row = row
 
 
 class Circuit(Model):

@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from begat.core import Batch, Label, Model
-from begat.families.circuit import Circuit, Impossible, Regions
+from begat.errors import Impossible
+from begat.families.circuit import Circuit, Regions
 from begat.families.coupling import Coupling
 from begat.leaves.places import Drawn
 

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from jaxtyping import Float
 from torch import Tensor
 
 from begat.maths.paired import surpasses
 
 INTERRUPTED, STOPPED = "interrupted", "stopped after its seconds"
+
+
+def finite(score: float) -> float | None:
+    """A score as JSON has it."""
+    return score if math.isfinite(score) else None
+
+
+def step_of(said: Any) -> int:
+    """The number of a step. ValueError for what is none."""
+    if type(said) is not int or said < 0:
+        raise ValueError(f"{said!r} is no number of steps")
+    return said
 
 
 def ends_with_last(best: Float[Tensor, " n"], last: Float[Tensor, " n"]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from begat.core import Stats
-from begat.fitting.course import INTERRUPTED, STOPPED, ends_with_last
+from begat.fitting.course import INTERRUPTED, STOPPED, ends_with_last, finite, step_of
 from begat.random import mixed
 
 Rows = Int[Tensor, "n d"]
@@ -68,6 +68,20 @@ class Course:
     best_score: float = -math.inf
     history: list[float] = field(default_factory=list)
     ended: str = ""
+
+    def packed(self) -> tuple[dict[str, Any], dict[str, Tensors]]:
+        """What a checkpoint holds: JSON values, and tensors by group."""
+        said = {"step": self.step, "best_score": finite(self.best_score), "history": self.history}
+        return said, {"stats": self.stats, "state": self.state, "best": self.best}
+
+    @classmethod
+    def unpacked(cls, said: Mapping[str, Any], groups: Mapping[str, Tensors]) -> Course:
+        """The course that `packed` gave. LookupError, TypeError or ValueError for what is none."""
+        best = said["best_score"]
+        course = cls(step_of(said["step"]), groups["stats"], groups["state"], groups["best"])
+        course.best_score = -math.inf if best is None else float(best)
+        course.history = [float(score) for score in said["history"]]
+        return course
 
 
 def stepwise(

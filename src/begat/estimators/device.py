@@ -1,0 +1,20 @@
+"""Where networks are fitted and asked."""
+
+from __future__ import annotations
+
+import torch
+
+from begat.errors import DataError
+
+
+def chosen(said: str) -> torch.device:
+    """The device of this name; "auto" is a GPU where there is one."""
+    if said == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(said)
+        torch.empty(1, device=device)
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"device is {said!r}, which is not to be had here ({reason}); try 'auto' or 'cpu'") from None
+    return device

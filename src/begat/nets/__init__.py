@@ -1,0 +1,1 @@
+"""Networks: ordinary modules, built from the sizes of what they read and write."""
