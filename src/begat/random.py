@@ -32,6 +32,11 @@ def generator(seed: Seed) -> torch.Generator:
     return made
 
 
+def seed_of(seed: Seed) -> int:
+    """The number that everything of a fit is a function of."""
+    return generator(seed).initial_seed()
+
+
 def mixed(*parts: int | str) -> int:
     """A seed that depends on every part and on their order: mixed(seed, step, player). Stable across processes."""
     digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=8).digest()

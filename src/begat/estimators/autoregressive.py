@@ -10,23 +10,16 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from begat.codecs import frame
 from begat.codecs.levels import Missing, Unseen
-from begat.codecs.source import TableSource
-from begat.core import Batch, Likelihood
+from begat.core import Likelihood
 from begat.errors import DataError, did_you_mean
-from begat.estimators import parameters, places_file, target, training
-from begat.estimators.checkpoint import Checkpoint, prepared
-from begat.estimators.cutting import Cut, cut
-from begat.estimators.device import chosen
+from begat.estimators import by_gradient, places_file
 from begat.estimators.over_places import OverPlaces
 from begat.estimators.store import Slot as TensorSlot
 from begat.families.autoregressive import Autoregressive as Model
-from begat.fitting.loop import Plan, Run, held_out_score, train
-from begat.fitting.together import joined
 from begat.leaves.places import Places
-from begat.nets.conditionals import Conditionals, Scale
-from begat.random import Seed, generator, mixed
+from begat.nets.conditionals import Conditionals
+from begat.random import Seed, mixed, seed_of
 from begat.schema import Schema
 
 FIXED, ANY = "fixed", "any"
@@ -37,13 +30,9 @@ WORK = 2_500_000
 EMBED, RANK = (16, 8), 48
 """Numbers of an embedding, of up to WIDE columns and of more; waves that a conditional of numbers is made of."""
 WIDE = 48
-BATCHES = (64, 512)
-"""Rows of a batch: about the root of three times the rows, within these."""
 RATES, DECAYS = {False: 3e-3, True: 6e-3}, {False: 0.5, True: 0.02}
 """The rate and the decay where nothing is said, in a fixed order and in any: a network that learns so many conditionals
 has none of its weights to spare for single rows."""
-PASSES, MARKS = 100, (20, 100)
-"""Passes over the rows at most, where nothing is said, and steps from mark to mark: a pass, within these."""
 PATIENCE = 4
 
 
@@ -133,29 +122,21 @@ class Autoregressive(OverPlaces):
         the same fit goes on from there, bit for bit on a processor. Rows held out count once each. tell: called at each
         mark with its number, the number of marks and the held-out score. Interrupted, a fit keeps its best state.
         """
-        parameters.check(self)
-        if checkpoint is not None:
-            prepared(checkpoint)
-            if self.random_state is None:
-                raise DataError("random_state is None, and a checkpoint is of one fit; give random_state a number")
         started = monotonic()
-        for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_")]:
-            delattr(self, name)
-        if isinstance(X, TableSource):
-            rows = training.of_source(self, X, y, sample_weight)
-        else:
-            X = frame.as_frame(X)
-            goal = target.split(X, y, self.task, parameters.schema(self))
-            rows = training.of_table(self, X, goal, sample_weight)
-        self._set_out(rows.border)
-        order = self._order([slot.column.name for slot in self._joint.slots])
-        parts = cut(self.leaves, self._joint.slots, rows, self._joint.put)
-        if parts.weight is not None:
-            counts = parts.weight > 0
-            parts = parts._replace(cells=parts.cells[counts], weight=parts.weight[counts])
-            if not len(parts.cells):
-                raise DataError("all sample weights are zero; give at least one row a positive weight")
-        return self._learn(parts, order, started, checkpoint, tell)
+        rows = by_gradient.rows_of(self, X, y, sample_weight, checkpoint)
+        order, seed = self._order([slot.column.name for slot in self._joint.slots]), seed_of(self.random_state)
+        free = isinstance(self.order, str) and self.order == ANY
+        self._size = Size.of(len(rows.places), self)
+        rng = torch.Generator().manual_seed(mixed(seed, "weights"))
+        net = network(rows.places, order, free, self._size, rng)
+        self.model_ = Model(self._joint.spec, rows.places, net, order, any_order=free)
+        by_gradient.learn(
+            self, rows, seed, batch=by_gradient.batch_of(rows, self), patience=PATIENCE,
+            rate=RATES[free] if self.rate == "auto" else float(self.rate),
+            decay=DECAYS[free] if self.decay == "auto" else float(self.decay),
+            sizes=[order, *self._size, *net.sizes], started=started, checkpoint=checkpoint, tell=tell,
+        )  # fmt: skip
+        return self
 
     def _order(self, names: list[Any]) -> list[int]:
         """The numbers of the columns in their order."""
@@ -174,56 +155,6 @@ class Autoregressive(OverPlaces):
             more = f": {left[0]!r} is missing" if left else ": one stands in it twice"
             raise DataError(f"order has {len(self.order)} columns, and {len(names)} are scored{more}")
         return [names.index(name) for name in self.order]
-
-    def _learn(self, rows: Cut, order: list[int], started: float, checkpoint: Any, tell: Any) -> Self:
-        n, weight, seed = len(rows.cells), rows.weight, generator(self.random_state).initial_seed()
-        self.leaves_, self.rows_ = rows.names, float(n if weight is None else weight.sum())
-        held, here = training.held_out(n, self.validation, seed)
-        free = isinstance(self.order, str) and self.order == ANY
-        size = Size.of(len(here.nonzero()), len(rows.places), self)
-        rng = torch.Generator().manual_seed(mixed(seed, "weights"))
-        net = network(rows.places, order, free, size, rng)
-        self.model_ = Model(self._joint.spec, rows.places, net, order, any_order=free)
-        share = None if weight is None else (weight[here] / weight[here].mean()).float()
-        feed = Batch((rows.cells[here].long(),), (None,), None, share)
-        one = -(-len(feed) // size.batch)
-        plan = Plan(
-            steps=one * (PASSES if self.epochs == "auto" else int(self.epochs)), batch=size.batch,
-            rate=RATES[free] if self.rate == "auto" else float(self.rate), warm=0.0, cool=0.0,
-            decay=DECAYS[free] if self.decay == "auto" else float(self.decay), average=1.0,
-            every=min(max(one, MARKS[0]), MARKS[1]),
-            patience=PATIENCE if len(held) and self.epochs == "auto" else None, seed=seed,
-        )  # fmt: skip
-        device = chosen(self.device)
-        run, keep, score, floor = Run(), None, None, 0.0
-        if checkpoint is not None:
-            store = Checkpoint(checkpoint, "autoregressive", self, [seed, order, *size, *net.sizes], rows)
-            run = store.read(Run.unpacked) or run
-
-            def keep(r: Run) -> None:
-                store.write(*r.packed())
-
-        if len(held):
-            seen = Batch((rows.cells[held].long(),), (None,)).to(device)
-            score = held_out_score(self.model_, seen, seed)
-            floor = float(sum(_base(p, c).mean() for p, c in zip(rows.places, rows.cells[held].T, strict=True)))
-
-        def told(step: int, steps: int, line: dict[str, float]) -> None:
-            gain = line["held"] - floor if "held" in line else None
-            tell(-(-step // plan.every), -(-steps // plan.every), gain)
-
-        left = None if self.seconds is None else max(self.seconds - (monotonic() - started), 1e-3)
-        self.model_.to(device)
-        with joined() as world:
-            run = train(
-                self.model_, feed, plan, run, score=score, world=world, device=device, seconds=left, keep=keep,
-                tell=None if tell is None else told,
-            )  # fmt: skip
-        self.model_.requires_grad_(False)
-        self.history_ = [line["held"] - floor for line in run.history if "held" in line]
-        self.ended_, self._size = run.ended, size
-        self._held = places_file.contains(self, rows)
-        return self
 
     @property
     def order_(self) -> list[Any]:
@@ -272,7 +203,7 @@ class Autoregressive(OverPlaces):
             sizes.append(size)
             intervals.append(said["cuts"] + 1 if said["values"] else 0)
         net = Size(*model["size"])
-        if any(type(part) is not int or not 0 <= part <= MOST for part in net):
+        if any(type(part) is not int or not 0 <= part <= by_gradient.MOST for part in net):
             raise ValueError(f"the sizes of its network are {net}")
         shapes = Conditionals.layout(sizes, intervals, net.width, net.embed, net.rank, net.depth)
         return slots | {f"net.{name}": TensorSlot(shape, torch.float32) for name, shape in shapes.items()}
@@ -294,28 +225,21 @@ class Autoregressive(OverPlaces):
         self.history_, self.ended_ = places_file.history(model)
 
 
-MOST = 2**16
-"""The largest size of a network that a file may state."""
-
-
 class Size(NamedTuple):
-    """The sizes of a network of conditionals and of the batches that it was fitted with."""
+    """The sizes of a network of conditionals."""
 
     width: int
     embed: int
     rank: int
     depth: int
-    batch: int
 
     @classmethod
-    def of(cls, n: int, columns: int, said: Autoregressive) -> Size:
-        """As the estimator says, and where it says nothing, for n rows of so many columns."""
-        embed = EMBED[columns > WIDE]
-        least, most = WIDTHS
-        wish = WORK / (columns**2 * embed)
-        width = min(max(round(wish / LANES) * LANES, least), most) if said.width == "auto" else int(said.width)
-        batch = round(min(max((3 * n) ** 0.5, BATCHES[0]), BATCHES[1])) if said.batch == "auto" else int(said.batch)
-        return cls(width, embed, RANK, said.depth, batch)
+    def of(cls, columns: int, said: Autoregressive) -> Size:
+        """As the estimator says, and where it says nothing, for so many columns."""
+        embed, (least, most) = EMBED[columns > WIDE], WIDTHS
+        wish = round(WORK / (columns**2 * embed) / LANES) * LANES
+        width = min(max(wish, least), most) if said.width == "auto" else int(said.width)
+        return cls(width, embed, RANK, said.depth)
 
 
 def network(
@@ -325,11 +249,5 @@ def network(
     at = torch.empty(len(order), dtype=torch.long)
     at[torch.tensor(order)] = torch.arange(len(order))
     sees = ~torch.eye(len(order), dtype=torch.bool) if any_order else at[:, None] < at
-    scales = [Scale(p.log_base, p.intervals) for p in places]
+    scales = by_gradient.scales(list(places))
     return Conditionals(scales, sees, width=size.width, embed=size.embed, rank=size.rank, depth=size.depth, rng=rng)
-
-
-def _base(places: Places, cells: Tensor) -> Tensor:
-    """log p0 of places that are known, 0 of others -> (n,)."""
-    known = cells < places.size
-    return torch.where(known, places.log_base[cells.long().clamp(max=places.size - 1)], 0.0)

@@ -1,6 +1,6 @@
-"""Circuits on five tables: detection, utility, copying, likelihood, seconds; one line a cell, appended.
+"""Families on five tables: detection, utility, copying, likelihood, seconds; one line a cell, appended.
 
-    python bench/circuits.py [--data adult diamonds] [--seeds 0 1 2] [--cells FILE]
+    python bench/families.py [--family circuit] [--data adult diamonds] [--seeds 0 1 2] [--cells FILE]
 
 Cells that are in the file already are skipped, so that a run which was stopped goes on.
 """
@@ -19,41 +19,50 @@ import pandas as pd
 from judging import judge, schema_of
 from tables import TABLES, load
 
-from begat import Circuit, NaiveBayes
+from begat import Autoregressive, Circuit, NaiveBayes
 from begat.metrics.classification import area, calibration_error
 
 DRAWS = 4
 """Times that as many rows are drawn as there are real ones; the first of them for detection, all for the rest."""
-CELLS = Path(__file__).parent / "results" / "circuits.jsonl"
+RESULTS = Path(__file__).parent / "results"
+FAMILIES = {
+    "circuit": Circuit,
+    "autoregressive": Autoregressive,
+    "any-order": lambda **how: Autoregressive(order="any", **how),
+}
+COMPLETED = 5_000
+"""Rows whose gaps are filled: by families that weigh draws, not many a second."""
 
 
 def main() -> None:
     """Measure what is not there yet, and print every cell."""
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked.add_argument("--family", default="circuit", choices=list(FAMILIES))
     asked.add_argument("--data", nargs="*", default=list(TABLES), choices=list(TABLES))
     asked.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
-    asked.add_argument("--cells", type=Path, default=CELLS)
+    asked.add_argument("--cells", type=Path)
     wanted = asked.parse_args()
-    wanted.cells.parent.mkdir(parents=True, exist_ok=True)
-    known = [json.loads(line) for line in wanted.cells.read_text().splitlines()] if wanted.cells.exists() else []
+    cells = wanted.cells or RESULTS / f"{wanted.family}.jsonl"
+    cells.parent.mkdir(parents=True, exist_ok=True)
+    known = [json.loads(line) for line in cells.read_text().splitlines()] if cells.exists() else []
     for name in wanted.data:
         for seed in wanted.seeds:
             cell = next((c for c in known if (c["data"], c["seed"]) == (name, seed)), None)
             if cell is None:
-                cell = measured(name, seed)
-                with wanted.cells.open("a") as file:
+                cell = measured(wanted.family, name, seed)
+                with cells.open("a") as file:
                     file.write(json.dumps(cell) + "\n")
             print(said(cell), flush=True)
 
 
-def measured(name: str, seed: int) -> dict[str, object]:
+def measured(family: str, name: str, seed: int) -> dict[str, object]:
     """One table, one seed."""
     train, held, target, task = load(name)
     schema = schema_of(train, held, target, task)
     started = perf_counter()
-    model = Circuit(schema=schema, random_state=seed).fit(train, target)
-    cell: dict[str, object] = {"data": name, "seed": seed, "date": date.today().isoformat()}
-    cell |= {"fit_seconds": round(perf_counter() - started, 1), "units": model.units_}
+    model = FAMILIES[family](schema=schema, random_state=seed).fit(train, target)
+    cell: dict[str, object] = {"family": family, "data": name, "seed": seed, "date": date.today().isoformat()}
+    cell |= {"fit_seconds": round(perf_counter() - started, 1), "units": getattr(model, "units_", None)}
     floor = NaiveBayes(task="density", schema=schema).fit(train)
     mixture = Circuit(schema=schema, shape="mixture", random_state=seed).fit(train, target)
     whole = [model.log_prob(held), mixture.log_prob(held), floor.log_prob(held)]
@@ -66,14 +75,15 @@ def measured(name: str, seed: int) -> dict[str, object]:
     return cell | {"draws": DRAWS, "figures": judge(train, held, fake, schema, more)}
 
 
-def rates(model: Circuit, held: pd.DataFrame) -> dict[str, int]:
+def rates(model: Circuit | Autoregressive, held: pd.DataFrame) -> dict[str, int]:
     """Rows a second, the median of three: drawn, scored, and completed where every row has its own gaps."""
     rows = pd.concat([held] * (20_000 // len(held) + 1), ignore_index=True)[:20_000]
     gaps = rows.mask(np.random.default_rng(0).random(rows.shape) < 0.3).astype(rows.dtypes, errors="ignore")
+    most = len(gaps) if isinstance(model, Circuit) else COMPLETED
     asks = {
         "drawn": (lambda: model.sample(100_000, random_state=0), 100_000),
         "scored": (lambda: model.log_prob(rows), len(rows)),
-        "completed": (lambda: model.impute(gaps, random_state=0), len(gaps)),
+        "completed": (lambda: model.impute(gaps[:most], random_state=0), most),
     }
     out = {}
     for what, (ask, n) in asks.items():

@@ -1,0 +1,150 @@
+"""What estimators do alike whose model over the places of columns is learnt by gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+from time import monotonic
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from begat.codecs import frame
+from begat.codecs.source import TableSource
+from begat.core import Batch
+from begat.errors import DataError
+from begat.estimators import parameters, places_file, target, training
+from begat.estimators.checkpoint import Checkpoint, prepared
+from begat.estimators.cutting import Cut, cut
+from begat.estimators.device import chosen
+from begat.estimators.over_places import OverPlaces
+from begat.fitting.loop import Plan, Run, held_out_score, train
+from begat.fitting.together import joined
+from begat.leaves.places import Places
+from begat.nets.places import Scale
+
+PASSES, MARKS = 100, (20, 100)
+"""Passes over the rows at most, where nothing is said, and steps from mark to mark: a pass, within these."""
+BATCHES = (64, 512)
+"""Rows of a batch: about the root of three times the rows, within these."""
+MOST = 2**16
+"""The largest size of a network that a file may state."""
+
+
+class Said(Protocol):
+    """The hyper-parameters that all of them have."""
+
+    batch: int | str
+    epochs: int | str
+    validation: float
+    device: str
+    seconds: float | None
+    random_state: Any
+
+
+def rows_of(estimator: OverPlaces, X: Any, y: Any, sample_weight: Any, checkpoint: str | PathLike[str] | None) -> Cut:
+    """The rows of a fit as places, those of weight 0 left out, and the estimator set out for them."""
+    parameters.check(estimator)
+    if checkpoint is not None:
+        prepared(checkpoint)
+        if estimator.random_state is None:
+            raise DataError("random_state is None, and a checkpoint is of one fit; give random_state a number")
+    for name in [n for n in vars(estimator) if n.endswith("_") and not n.startswith("_")]:
+        delattr(estimator, name)
+    if isinstance(X, TableSource):
+        rows = training.of_source(estimator, X, y, sample_weight)
+    else:
+        X = frame.as_frame(X)
+        goal = target.split(X, y, estimator.task, parameters.schema(estimator))
+        rows = training.of_table(estimator, X, goal, sample_weight)
+    estimator._set_out(rows.border)
+    parts = cut(estimator.leaves, estimator._joint.slots, rows, estimator._joint.put)
+    if parts.weight is not None:
+        counts = parts.weight > 0
+        parts = parts._replace(cells=parts.cells[counts], weight=parts.weight[counts])
+        if not len(parts.cells):
+            raise DataError("all sample weights are zero; give at least one row a positive weight")
+    return parts
+
+
+def batch_of(rows: Cut, said: Said) -> int:
+    """Rows of a batch, as said, or for so many rows."""
+    if said.batch != "auto":
+        return int(said.batch)
+    least, most = BATCHES
+    return round(min(max((3 * len(rows.cells)) ** 0.5, least), most))
+
+
+def learn(
+    estimator: Any,
+    rows: Cut,
+    seed: int,
+    *,
+    rate: float,
+    decay: float,
+    batch: int,
+    patience: int,
+    sizes: Any,
+    started: float,
+    checkpoint: str | PathLike[str] | None,
+    tell: Callable[[int, int, float | None], Any] | None,
+) -> None:
+    """Fit the estimator's `model_` to these rows, of which some are held out; sets what the estimator says of its fit.
+
+    sizes: what else a checkpoint must agree in. The rate is constant: what the fit gives is the mean of the weights
+    over the last ninth of the steps, and it ends when that has not been better for so many marks.
+    """
+    n, weight = len(rows.cells), rows.weight
+    estimator.leaves_, estimator.rows_ = rows.names, float(n if weight is None else weight.sum())
+    held, here = training.held_out(n, estimator.validation, seed)
+    share = None if weight is None else (weight[here] / weight[here].mean()).float()
+    feed = Batch((rows.cells[here].long(),), (None,), None, share)
+    one = -(-len(feed) // batch)
+    until_it_stalls = estimator.epochs == "auto"
+    plan = Plan(
+        steps=one * (PASSES if until_it_stalls else int(estimator.epochs)), batch=batch, rate=rate, warm=0.0, cool=0.0,
+        decay=decay, average=1.0, every=min(max(one, MARKS[0]), MARKS[1]),
+        patience=patience if len(held) and until_it_stalls else None, seed=seed,
+    )  # fmt: skip
+    device = chosen(estimator.device)
+    run, keep, score, floor = Run(), None, None, 0.0
+    if checkpoint is not None:
+        name = type(estimator).__name__.lower()
+        store = Checkpoint(checkpoint, name, estimator, [seed, batch, sizes], rows)
+        run = store.read(Run.unpacked) or run
+
+        def keep(r: Run) -> None:
+            store.write(*r.packed())
+
+    if len(held):
+        seen = Batch((rows.cells[held].long(),), (None,)).to(device)
+        score = held_out_score(estimator.model_, seen, seed)
+        floor = float(sum(_base(p, c).mean() for p, c in zip(rows.places, rows.cells[held].T, strict=True)))
+
+    def told(step: int, steps: int, line: dict[str, float]) -> None:
+        gain = line["held"] - floor if "held" in line else None
+        tell(-(-step // plan.every), -(-steps // plan.every), gain)  # type: ignore[misc]
+
+    left = None if estimator.seconds is None else max(estimator.seconds - (monotonic() - started), 1e-3)
+    estimator.model_.to(device)
+    with joined() as world:
+        run = train(
+            estimator.model_, feed, plan, run, score=score, world=world, device=device, seconds=left, keep=keep,
+            tell=None if tell is None else told,
+        )  # fmt: skip
+    estimator.model_.requires_grad_(False)
+    estimator.history_ = [line["held"] - floor for line in run.history if "held" in line]
+    estimator.ended_ = run.ended
+    estimator._held = places_file.contains(estimator, rows)
+
+
+def scales(places: list[Places]) -> list[Scale]:
+    """The columns as networks know them."""
+    return [Scale(p.log_base, p.intervals) for p in places]
+
+
+def _base(places: Places, cells: Tensor) -> Tensor:
+    """log p0 of places that are known, 0 of others -> (n,)."""
+    known = cells < places.size
+    return torch.where(known, places.log_base[cells.long().clamp(max=places.size - 1)], 0.0)
