@@ -11,7 +11,7 @@ help:
 	@echo "make test    lint, types, import contract and tests"
 	@echo "make format  format and fix what can be fixed"
 	@echo "make bench   the figures of naive Bayes in docs/benchmarks.md, measured on this machine"
-	@echo "make tables  the figures of circuits and autoregression on five tables (an hour)"
+	@echo "make tables  the figures of families on five tables (two hours)"
 	@echo "make peers   those of SDV, MOSTLY AI, ARF and scikit-learn (hours, in environments of their own)"
 	@echo "make clean   remove .venv, caches and demo/"
 
@@ -39,6 +39,7 @@ tables: .venv/installed
 	$(BIN)/python bench/families.py
 	$(BIN)/python bench/families.py --family autoregressive
 	$(BIN)/python bench/families.py --family any-order
+	$(BIN)/python bench/families.py --family vae
 
 peers: tables
 	$(BIN)/python bench/peers.py

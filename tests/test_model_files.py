@@ -36,6 +36,7 @@ def files(tmp_path_factory):
         "autoregressive": begat.Autoregressive(width=8, epochs=2).fit(frame, "income"),
         "autoregressive in any order": begat.Autoregressive(width=8, epochs=2, order="any").fit(frame, "price"),
     }
+    fits["vae"] = begat.VAE(width=8, latent=2, epochs=2).fit(frame, "income")
     for name, model in fits.items():
         model.save(folder / f"{name}.safetensors")
     return folder, frame

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from begat import Autoregressive, Circuit, NaiveBayes
+from begat import VAE, Autoregressive, Circuit, NaiveBayes
 
 ANY_NUMBER = "with task='auto' a continuous target is no error: it makes a regression"
 SCORE = "score is the mean log-likelihood in every role, not R^2; scoring='r2' is"
@@ -32,15 +32,16 @@ def expected(estimator):
         "regression": {"check_regressors_train": SCORE, "check_regressor_data_not_an_array": FRAMES},
     }
     said = why.get(estimator.task, {})
-    if isinstance(estimator, Circuit):  # so few rows, and so small a circuit, that the two kinds of a column agree
+    if isinstance(estimator, Circuit | VAE):  # so few rows, and so small a model, that the two kinds of a column agree
         said = {k: v for k, v in said.items() if k != "check_classifier_data_not_an_array"}
-    if isinstance(estimator, Autoregressive) and estimator.task != "density":
+    if isinstance(estimator, Autoregressive | VAE) and estimator.task != "density":
         said = said | {"check_sample_weight_equivalence_on_dense_data": BATCHES}
     return said
 
 
 SMALL = {"units": 4, "epochs": 4, "leaves": "gaussian"}
 TINY = {"width": 8, "epochs": 4, "batch": 16, "rate": 1e-2, "leaves": "gaussian"}
+CODER = {**TINY, "width": 32, "latent": 4, "epochs": 30, "samples": 20}
 TASKS = ("classification", "regression", "density")
 ROLES = [
     NaiveBayes(),
@@ -49,6 +50,8 @@ ROLES = [
     *(Circuit(**SMALL, task=task) for task in TASKS),
     Autoregressive(**TINY),
     *(Autoregressive(**TINY, task=task) for task in TASKS),
+    VAE(**CODER),
+    *(VAE(**CODER, task=task) for task in TASKS),
 ]
 
 

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from begat.compare.run import compare
     from begat.compare.tree import plot_tree
     from begat.core import Likelihood
-    from begat.estimators import Autoregressive, Circuit, NaiveBayes, load
+    from begat.estimators import VAE, Autoregressive, Circuit, NaiveBayes, load
     from begat.schema import Schema
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "VAE",
     "Autoregressive",
     "Circuit",
     "Data",
@@ -44,6 +45,7 @@ _HOMES = {
     "Likelihood": "begat.core",
     "NaiveBayes": "begat.estimators",
     "Schema": "begat.schema",
+    "VAE": "begat.estimators",
     "compare": "begat.compare",
     "learning_curve": "begat.compare",
     "load": "begat.estimators",

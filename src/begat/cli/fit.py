@@ -23,7 +23,10 @@ def fit(
     out: Annotated[str, typer.Option("--out", metavar="FILE", help="The model file to write, as m.safetensors.")],
     target: options.Target = None,
     family: Annotated[
-        str, typer.Option("--family", metavar="NAME", help="The kind of model: circuit, autoregressive or naive-bayes.")
+        str,
+        typer.Option(
+            "--family", metavar="NAME", help="The kind of model: circuit, autoregressive, vae or naive-bayes."
+        ),
     ] = "circuit",
     setting: options.Settings = None,
     kind: options.Kinds = None,

@@ -11,7 +11,7 @@ from begat.codecs.read import read
 from begat.compare.table import Table, as_pandas
 from begat.compare.twins import Twin
 from begat.errors import DataError, did_you_mean
-from begat.estimators import Autoregressive, Circuit, NaiveBayes
+from begat.estimators import VAE, Autoregressive, Circuit, NaiveBayes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,6 +98,13 @@ def _known(table: Table, seed: int) -> dict[str, Entry]:
             "model",
             "prod_j P(x_j | x_1 ... x_j-1), a network of conditionals over the columns",
             lambda: Autoregressive(schema=schema, random_state=seed),
+            cell=1e-4,
+        ),
+        Entry(
+            "VAE",
+            "model",
+            "int N(z; 0, I) prod_j P(x_j | z) dz, columns independent given a normal latent; a lower bound",
+            lambda: VAE(schema=schema, random_state=seed),
             cell=1e-4,
         ),
         Entry(

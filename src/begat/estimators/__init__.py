@@ -11,15 +11,17 @@ from begat.estimators.autoregressive import Autoregressive
 from begat.estimators.base import Generative
 from begat.estimators.circuit import Circuit
 from begat.estimators.naive_bayes import NaiveBayes
+from begat.estimators.vae import VAE
 
 FAMILIES: Mapping[str, type[Generative]] = {
     "Autoregressive": Autoregressive,
     "Circuit": Circuit,
     "NaiveBayes": NaiveBayes,
+    "VAE": VAE,
 }
 """Every family that a file may name."""
 
-__all__ = ["FAMILIES", "Autoregressive", "Circuit", "Generative", "NaiveBayes", "load"]
+__all__ = ["FAMILIES", "VAE", "Autoregressive", "Circuit", "Generative", "NaiveBayes", "load"]
 
 
 def load(path: str | PathLike[str]) -> Any:

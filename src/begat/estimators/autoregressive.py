@@ -12,7 +12,7 @@ from torch import Tensor
 
 from begat.codecs.levels import Missing, Unseen
 from begat.core import Likelihood
-from begat.errors import DataError, did_you_mean
+from begat.errors import DataError, FileError, did_you_mean
 from begat.estimators import by_gradient, places_file
 from begat.estimators.over_places import OverPlaces
 from begat.estimators.store import Slot as TensorSlot
@@ -178,51 +178,33 @@ class Autoregressive(OverPlaces):
 
     # one file -----------------------------------------------------------------------------------------------------
     def _describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        columns, model = [], self.model_
+        model = self.model_
         tensors = {name: value for name, value in model.state_dict().items() if name.startswith("net.")}
-        for d, places in enumerate(model.places):
-            said, own = places_file.describe(d, places)
-            columns.append(said)
-            tensors |= own
+        columns, own = places_file.describe_all(model.places)
         header = {
             "columns": columns, "order": list(model.order), "any_order": model.any_order, "size": list(self._size),
-            "leaves": [[name, leaf] for name, leaf in self.leaves_.items()], "rows": self.rows_,
-            "history": self.history_, "ended": self.ended_,
+            **places_file.course(self),
         }  # fmt: skip
-        return header, tensors
+        return header, tensors | own
 
     @classmethod
     def _layout(cls, header: Mapping[str, Any], columns: int) -> dict[str, TensorSlot]:
-        model, sizes, intervals = header["model"], [], []
-        slots: dict[str, TensorSlot] = {}
-        if len(model["columns"]) > columns:
-            raise ValueError(f"{len(model['columns'])} columns do not fit")
-        for d, said in enumerate(model["columns"]):
-            size, own = places_file.layout(d, said)
-            slots |= own
-            sizes.append(size)
-            intervals.append(said["cuts"] + 1 if said["values"] else 0)
-        net = Size(*model["size"])
-        if any(type(part) is not int or not 0 <= part <= by_gradient.MOST for part in net):
-            raise ValueError(f"the sizes of its network are {net}")
+        model = header["model"]
+        sizes, intervals, slots = places_file.layout_all(model["columns"], columns)
+        net = by_gradient.stated(Size, model["size"])
         shapes = Conditionals.layout(sizes, intervals, net.width, net.embed, net.rank, net.depth)
         return slots | {f"net.{name}": TensorSlot(shape, torch.float32) for name, shape in shapes.items()}
 
     def _restore(self, model: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
         slots, order = self._joint.slots, model["order"]
-        if len(model["columns"]) != len(slots) or sorted(order) != list(range(len(slots))):
-            raise DataError("its columns are not those of its schema; the file is damaged")
-        places = [
-            places_file.restored(d, said, tensors, slot)
-            for d, (said, slot) in enumerate(zip(model["columns"], slots, strict=True))
-        ]
+        places = places_file.restored_all(model["columns"], tensors, slots)
+        if sorted(order) != list(range(len(slots))) or type(model["any_order"]) is not bool:
+            raise FileError("its order is not one of its columns; the file is damaged")
         self._size = Size(*model["size"])
-        net = network(places, order, bool(model["any_order"]), self._size, torch.Generator().manual_seed(0))
-        net.load_state_dict({n.removeprefix("net."): t.clone() for n, t in tensors.items() if n.startswith("net.")})
-        self.model_ = Model(self._joint.spec, places, net, order, any_order=bool(model["any_order"]))
-        self.model_.eval().requires_grad_(False)
-        self.leaves_, self.rows_ = dict(map(tuple, model["leaves"])), places_file.rows(model)
-        self.history_, self.ended_ = places_file.history(model)
+        net = network(places, order, model["any_order"], self._size, torch.Generator().manual_seed(0))
+        self.model_ = Model(self._joint.spec, places, net, order, any_order=model["any_order"])
+        by_gradient.load(self.model_, tensors)
+        places_file.set_course(self, model)
 
 
 class Size(NamedTuple):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from os import PathLike
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,8 +24,8 @@ from begat.fitting.together import joined
 from begat.leaves.places import Places
 from begat.nets.places import Scale
 
-PASSES, MARKS = 100, (20, 100)
-"""Passes over the rows at most, where nothing is said, and steps from mark to mark: a pass, within these."""
+PASSES, STEPS, MARKS = 100, 5_000, (20, 100)
+"""Passes over the rows and steps at most, where nothing is said, and steps from mark to mark: a pass, within these."""
 BATCHES = (64, 512)
 """Rows of a batch: about the root of three times the rows, within these."""
 MOST = 2**16
@@ -103,8 +103,8 @@ def learn(
     one = -(-len(feed) // batch)
     until_it_stalls = estimator.epochs == "auto"
     plan = Plan(
-        steps=one * (PASSES if until_it_stalls else int(estimator.epochs)), batch=batch, rate=rate, warm=0.0, cool=0.0,
-        decay=decay, average=1.0, every=min(max(one, MARKS[0]), MARKS[1]),
+        steps=min(one * PASSES, STEPS) if until_it_stalls else one * int(estimator.epochs), batch=batch,
+        rate=rate, warm=0.0, cool=0.0, decay=decay, average=1.0, every=min(max(one, MARKS[0]), MARKS[1]),
         patience=patience if len(held) and until_it_stalls else None, seed=seed,
     )  # fmt: skip
     device = chosen(estimator.device)
@@ -142,6 +142,24 @@ def learn(
 def scales(places: list[Places]) -> list[Scale]:
     """The columns as networks know them."""
     return [Scale(p.log_base, p.intervals) for p in places]
+
+
+S = TypeVar("S", bound=tuple[int, ...])
+
+
+def stated(kind: type[S], said: Any) -> S:
+    """The sizes of a network that a file states. ValueError for what are none."""
+    size = kind(*said)
+    if any(type(part) is not int or not 0 <= part <= MOST for part in size):
+        raise ValueError(f"the sizes of its network are {size}")
+    return size
+
+
+def load(model: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Give a model's network the tensors of a file."""
+    own = {n.removeprefix("net."): t.clone() for n, t in tensors.items() if n.startswith("net.")}
+    model.net.load_state_dict(own)
+    model.eval().requires_grad_(False)
 
 
 def _base(places: Places, cells: Tensor) -> Tensor:

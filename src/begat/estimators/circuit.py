@@ -277,5 +277,4 @@ class Circuit(OverPlaces):
 
     def _restore(self, model: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
         self.structure_, self.model_ = file.restored(model, tensors, self._joint.slots, self._joint.spec)
-        self.leaves_, self.rows_ = dict(map(tuple, model["leaves"])), places_file.rows(model)
-        self.history_, self.ended_ = places_file.history(model)
+        places_file.set_course(self, model)

@@ -38,8 +38,7 @@ def describe(fit: Circuit) -> tuple[dict[str, Any], dict[str, Tensor]]:
     header = {
         "units": model.states, "columns": columns,
         "parents": list(found.parents), "hosts": list(found.hosts), "main": list(found.main),
-        "links": [list(link) for link in found.links], "leaves": [[name, leaf] for name, leaf in fit.leaves_.items()],
-        "rows": fit.rows_, "history": fit.history_, "ended": fit.ended_,
+        "links": [list(link) for link in found.links], **places_file.course(fit),
     }  # fmt: skip
     if isinstance(fit.model_, Coupled):
         coupling = fit.model_.coupling

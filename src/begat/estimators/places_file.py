@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -58,6 +58,53 @@ def restored(d: int, said: Mapping[str, Any], tensors: Mapping[str, Tensor], slo
         raise FileError(f"the cuts of column {slot.column.name!r} do not rise; the file is damaged")
     places.take(tensors[f"places.{d}.log_q"], tensors[f"places.{d}.log_base"])
     return places
+
+
+def describe_all(places: Sequence[Places]) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    """The configurations of all columns, and their tensors."""
+    columns: list[dict[str, Any]] = []
+    tensors: dict[str, Tensor] = {}
+    for d, each in enumerate(places):
+        said, own = describe(d, each)
+        columns.append(said)
+        tensors |= own
+    return columns, tensors
+
+
+def layout_all(said: Sequence[Mapping[str, Any]], most: int) -> tuple[list[int], list[int], dict[str, Slot]]:
+    """The numbers of places and of intervals of the described columns, `most` at most, and their tensors."""
+    if len(said) > most:
+        raise ValueError(f"{len(said)} columns do not fit")
+    sizes: list[int] = []
+    intervals: list[int] = []
+    slots: dict[str, Slot] = {}
+    for d, column in enumerate(said):
+        size, own = layout(d, column)
+        slots |= own
+        sizes.append(size)
+        intervals.append(column["cuts"] + 1 if column["values"] else 0)
+    return sizes, intervals, slots
+
+
+def restored_all(
+    said: Sequence[Mapping[str, Any]], tensors: Mapping[str, Tensor], slots: Sequence[Column]
+) -> list[Places]:
+    """The described places of all columns. FileError where they do not fit them."""
+    if len(said) != len(slots):
+        raise FileError(f"the file has {len(said)} columns, its schema calls for {len(slots)}")
+    return [restored(d, column, tensors, slot) for d, (column, slot) in enumerate(zip(said, slots, strict=True))]
+
+
+def course(fit: OverPlaces) -> dict[str, Any]:
+    """What an estimator says of its fit, as JSON."""
+    leaves = [[name, leaf] for name, leaf in fit.leaves_.items()]
+    return {"leaves": leaves, "rows": fit.rows_, "history": fit.history_, "ended": fit.ended_}
+
+
+def set_course(fit: OverPlaces, model: Mapping[str, Any]) -> None:
+    """Set what `course` said. FileError for what no fit says."""
+    fit.leaves_, fit.rows_ = dict(map(tuple, model["leaves"])), rows(model)
+    fit.history_, fit.ended_ = history(model)
 
 
 def contains(fit: OverPlaces, rows: Cut) -> dict[str, Any]:

@@ -209,10 +209,7 @@ class Autoregressive(Model):
 
     def _own(self, batch: Batch, cells: Cells, d: int) -> PerRow:
         """log q(x_d) - log q(v_d) -> (n,); 0 where it is unknown."""
-        law, cell = self.places[d], cells[:, d]
-        known = cell < law.size
-        base = law.log_base[cell.clamp(max=law.size - 1)]
-        return torch.where(known & base.isfinite(), law.log_own(batch, cell) - base, torch.where(known, base, 0.0))
+        return self.places[d].log_inside(batch, cells[:, d])
 
     def _within(self, batch: Batch, cells: Cells) -> PerRow:
         return sum((self._own(batch, cells, d) for d in range(len(self.places))), torch.zeros(len(batch)).double())

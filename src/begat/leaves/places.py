@@ -126,6 +126,12 @@ class Places(nn.Module):
         more = torch.cat([more, torch.zeros(2, dtype=torch.float64)])
         return torch.where(place < self.size, own + more[place], 0.0)
 
+    def log_inside(self, batch: Batch, place: Place) -> Rows:
+        """log q(x) - log q(v) of a cell within its place -> (n,) float64: 0 of levels, and where it is not known."""
+        base = self.log_base[place.clamp(max=self.size - 1)]
+        known = (place < self.size) & base.isfinite()
+        return torch.where(known, self.log_own(batch, place) - base, torch.where(place < self.size, base, 0.0))
+
     def _cells(self, batch: Batch) -> tuple[Place, Rows, tuple[Bool[Tensor, " n"], Bool[Tensor, " n"]]]:
         """Code, value, and whether the code and whether the value is known; a column of values has code 0."""
         n = len(batch)

@@ -1,0 +1,204 @@
+"""The estimator of variational autoencoders: a normal latent behind the columns of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from os import PathLike
+from time import monotonic
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from begat.codecs.levels import Missing, Unseen
+from begat.core import Likelihood
+from begat.errors import DataError
+from begat.estimators import by_gradient, places_file
+from begat.estimators.over_places import OverPlaces
+from begat.estimators.store import Slot as TensorSlot
+from begat.families.vae import VAE as Model
+from begat.leaves.places import Places
+from begat.nets.coder import Coder
+from begat.random import Seed, generator, mixed, seed_of
+from begat.schema import Schema
+
+EMBED, RANK = 16, 48
+"""Numbers of an embedding, and waves that a law of numbers is tilted by."""
+RATE, DECAY, PATIENCE = 3e-3, 0.1, 6
+
+
+class VAE(OverPlaces):
+    """A variational autoencoder over any table: columns independent given a normal latent; a lower bound.
+
+        P(x) = int N(z; 0, I) prod_d P(x_d | z) dz
+
+    Each P(x_d | z) tilts the column's own law on its places (leaves.places), so that grids and levels have mass, and
+    numbers density, as everywhere. log_prob is the importance-weighted bound of `samples` latents a row: below log P(x)
+    in the mean. Conditionals, imputation and P(y | x) are answered by the same weighted latents; a class's probability
+    given x is thus an estimate, not a ratio of exact joints. A category as y makes a classifier, a number a regression;
+    either is a column of the one joint.
+
+    latent: numbers of z. width, depth: of the blocks of encoder and decoder. beta: the weight of the divergence of q(z
+    | x) from the prior; 1 is the bound itself. free: nats of each number of z that cost nothing. hide: the share of
+    rows of which a random part is hidden, so that the latent of incomplete rows is learnt. samples: latents a row
+    behind every answer. rate, decay: the step of AdamW and its decoupled decay. batch, epochs, validation, device,
+    seconds: as of Autoregressive. leaves, task, missing, unseen, schema: as of NaiveBayes. random_state: of the first
+    weights, the order of the rows and the noise: the same seed, the same fit, if no seconds end it.
+
+    Fitted: history_ (held-out evidence lower bound at each mark, nats per row over independent columns), leaves_,
+    rows_, ended_ (why the fit ended before it was done, or "").
+
+    Reference: Kingma and Welling (2014), Auto-encoding variational Bayes; Burda et al. (2016), for the bound.
+    """
+
+    def __init__(
+        self,
+        *,
+        latent: int = 8,
+        width: int = 256,
+        depth: int = 2,
+        beta: float = 1.0,
+        free: float = 0.0,
+        hide: float = 0.2,
+        samples: int = 50,
+        rate: float | str = "auto",
+        decay: float | str = "auto",
+        batch: int | str = "auto",
+        epochs: int | str = "auto",
+        validation: float = 0.05,
+        device: str = "auto",
+        seconds: float | None = None,
+        leaves: str | tuple[str, Mapping[str, Any]] | Mapping[Any, Any] = "auto",
+        task: str = "auto",
+        missing: Missing = "outcome",
+        unseen: Unseen = "error",
+        schema: Schema | None = None,
+        random_state: Seed = 0,
+    ):
+        self.latent = latent
+        self.width = width
+        self.depth = depth
+        self.beta = beta
+        self.free = free
+        self.hide = hide
+        self.samples = samples
+        self.rate = rate
+        self.decay = decay
+        self.batch = batch
+        self.epochs = epochs
+        self.validation = validation
+        self.device = device
+        self.seconds = seconds
+        self.leaves = leaves
+        self.task = task
+        self.missing = missing
+        self.unseen = unseen
+        self.schema = schema
+        self.random_state = random_state
+
+    model_: Model
+
+    # fit ----------------------------------------------------------------------------------------------------------
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        checkpoint: str | PathLike[str] | None = None,
+        tell: Callable[[int, int, float | None], Any] | None = None,
+    ) -> Self:
+        """Learn the joint of X and y; arguments as of Autoregressive.fit."""
+        started = monotonic()
+        rows, seed = by_gradient.rows_of(self, X, y, sample_weight, checkpoint), seed_of(self.random_state)
+        size = Size(self.latent, self.width, EMBED, RANK, self.depth)
+        self.model_ = self._model(rows.places, size, torch.Generator().manual_seed(mixed(seed, "weights")))
+        by_gradient.learn(
+            self, rows, seed, batch=by_gradient.batch_of(rows, self), patience=PATIENCE,
+            rate=RATE if self.rate == "auto" else float(self.rate),
+            decay=DECAY if self.decay == "auto" else float(self.decay),
+            sizes=list(size), started=started, checkpoint=checkpoint, tell=tell,
+        )  # fmt: skip
+        return self
+
+    def _model(self, places: list[Places], size: Size, rng: torch.Generator) -> Model:
+        self._size = size
+        net = Coder(by_gradient.scales(places), **size._asdict(), rng=rng)
+        how = {"beta": float(self.beta), "free": float(self.free), "hide": float(self.hide), "samples": self.samples}
+        return Model(self._joint.spec, places, net, **how)  # type: ignore[arg-type]
+
+    @property
+    def _places(self) -> list[Places]:
+        return list(self.model_.places)
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """What log_prob is: a lower bound from so many latents a row."""
+        made = super().likelihood
+        return Likelihood("<=", made.unit, made.measure, self.model_.samples, made.unscored, made.schema)
+
+    # the latent ---------------------------------------------------------------------------------------------------
+    def encode(self, X: Any) -> np.ndarray:
+        """The mean of q(z | x), of what is known of each row -> (n, latent), in units of the prior's deviation."""
+        check_is_fitted(self, "model_")
+        batch = self.border_.partial(X, self.unseen)
+        return self.model_.encode(self._joint.put(batch)).numpy()
+
+    def decode(self, z: Any, random_state: Seed = None) -> Any:
+        """A row drawn from P(x | z) for each latent (n, latent), as a frame like X."""
+        check_is_fitted(self, "model_")
+        latent = np.asarray(z, dtype=np.float32)
+        if latent.ndim != 2 or latent.shape[1] != self.model_.net.latent or not np.isfinite(latent).all():
+            raise DataError(f"z has the shape {latent.shape}; expected finite numbers (n, {self.model_.net.latent})")
+        rng = generator(random_state)
+        drawn = self.model_.decode(torch.from_numpy(latent), generator=rng)
+        return self.border_.decode(self._joint.taken(drawn), generator=rng)[0]
+
+    def interpolate(self, a: Any, b: Any, steps: int = 8, random_state: Seed = None) -> Any:
+        """Rows drawn along the way between the latents of two rows (frames of one row) -> a frame of `steps` rows.
+
+        The way is a great circle's, which stays where the prior has its mass: z(t) = (sin((1 - t) w) z_a + sin(t w)
+        z_b) / sin w, w the angle between them (White, "Sampling generative networks", 2016, section 2.1).
+        """
+        if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 2:
+            raise DataError(f"steps is {steps!r}; give a whole number, at least 2")
+        one, two = self.encode(a), self.encode(b)
+        if len(one) != 1 or len(two) != 1:
+            raise DataError(f"a and b have {len(one)} and {len(two)} rows; give one row each")
+        cosine = float((one @ two.T)[0, 0] / max(float(np.linalg.norm(one) * np.linalg.norm(two)), 1e-12))
+        angle, t = float(np.arccos(np.clip(cosine, -1.0, 1.0))), np.linspace(0, 1, int(steps))[:, None]
+        if np.sin(angle) < 1e-4:
+            return self.decode((1 - t) * one + t * two, random_state)
+        return self.decode((np.sin((1 - t) * angle) * one + np.sin(t * angle) * two) / np.sin(angle), random_state)
+
+    # one file -----------------------------------------------------------------------------------------------------
+    def _describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        tensors = {name: value for name, value in self.model_.state_dict().items() if name.startswith("net.")}
+        columns, own = places_file.describe_all(self._places)
+        return {"columns": columns, "size": list(self._size), **places_file.course(self)}, tensors | own
+
+    @classmethod
+    def _layout(cls, header: Mapping[str, Any], columns: int) -> dict[str, TensorSlot]:
+        model = header["model"]
+        sizes, intervals, slots = places_file.layout_all(model["columns"], columns)
+        size = by_gradient.stated(Size, model["size"])
+        shapes = Coder.layout(sizes, intervals, **size._asdict())
+        return slots | {f"net.{name}": TensorSlot(shape, torch.float32) for name, shape in shapes.items()}
+
+    def _restore(self, model: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
+        places = places_file.restored_all(model["columns"], tensors, self._joint.slots)
+        self.model_ = self._model(places, Size(*model["size"]), torch.Generator().manual_seed(0))
+        by_gradient.load(self.model_, tensors)
+        places_file.set_course(self, model)
+
+
+class Size(NamedTuple):
+    """The sizes of encoder and decoder."""
+
+    latent: int
+    width: int
+    embed: int
+    rank: int
+    depth: int
