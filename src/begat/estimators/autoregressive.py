@@ -23,8 +23,9 @@ from begat.random import Seed, mixed, seed_of
 from begat.schema import Schema
 
 FIXED, ANY = "fixed", "any"
-WIDTHS, LANES = (16, 96), 8
-"""The width of a column's blocks at least and at most, where nothing is said, and what it is a multiple of."""
+LEAST_WIDTH, WIDTHS, LANES = 16, {False: 96, True: 64}, 8
+"""The width of a column's blocks at least, and at most in a fixed order and in any, where nothing is said, and what it
+is a multiple of."""
 WORK = 2_500_000
 """Weights of the first layer at most, about, where nothing is said: D columns have D^2 times embedding times width."""
 EMBED, RANK = (16, 8), 48
@@ -51,14 +52,14 @@ class Autoregressive(OverPlaces):
     other evidence, and rows of which something is unknown, are answered by weighted draws (64 particles a row). In any
     order P(y | x) is the conditional that was learnt, log_prob the product along the columns as they stand.
 
-    width, depth: of each column's residual blocks; the width is "auto" from 16 to 96, less of more columns. rate,
-    decay: the step of AdamW and its decoupled decay ("auto": .003 and .5, in any order .006 and .02), which keeps rows
-    from being remembered. batch: rows a step, "auto" about sqrt(3 n), 64 to 512. epochs: passes over the rows at most,
-    "auto" 100: the fit ends when the mean of the weights over the last ninth of its steps has been no better on
-    held-out rows for 4 marks (passes, or 100 steps), and keeps the best. validation: share of the rows held out for
-    that; of few rows up to a tenth if it is not 0. device: "auto" (a GPU where there is one) or torch's name of one.
-    seconds: the fit ends after them with its best weights so far. leaves, task, missing, unseen, schema: as of
-    NaiveBayes. random_state: of the first weights and the order of the rows: the same seed, the same fit, if no
+    width, depth: of each column's residual blocks; the width is "auto" from 16 to 96 (any order: 64), less of more
+    columns. rate, decay: the step of AdamW and its decoupled decay ("auto": .003 and .5, in any order .006 and .02),
+    which keeps rows from being remembered. batch: rows a step, "auto" about sqrt(3 n), 64 to 512. epochs: passes over
+    the rows at most, "auto" 100: the fit ends when the mean of the weights over the last ninth of its steps has been
+    no better on held-out rows for 4 marks (passes, or 100 steps), and keeps the best. validation: share of the rows
+    held out for that; of few rows up to a tenth if it is not 0. device: "auto" (a GPU where there is one) or torch's
+    name of one. seconds: the fit ends after them with its best weights so far. leaves, task, missing, unseen, schema:
+    as of NaiveBayes. random_state: of the first weights and the order of the rows: the same seed, the same fit, if no
     seconds end it.
 
     Fitted: order_ (the columns in their order), history_ (held-out log-likelihood at each mark, nats per row over
@@ -125,7 +126,7 @@ class Autoregressive(OverPlaces):
         started = monotonic()
         rows = by_gradient.rows_of(self, X, y, sample_weight, checkpoint)
         order, seed = self._order([slot.column.name for slot in self._joint.slots]), seed_of(self.random_state)
-        free = isinstance(self.order, str) and self.order == ANY
+        free = self._free
         self._size = Size.of(len(rows.places), self)
         rng = torch.Generator().manual_seed(mixed(seed, "weights"))
         net = network(rows.places, order, free, self._size, rng)
@@ -138,6 +139,11 @@ class Autoregressive(OverPlaces):
         )  # fmt: skip
         return self
 
+    @property
+    def _free(self) -> bool:
+        """Whether any order is to be learnt."""
+        return isinstance(self.order, str) and self.order == ANY
+
     def _order(self, names: list[Any]) -> list[int]:
         """The numbers of the columns in their order."""
         goal = self._joint.target
@@ -145,7 +151,7 @@ class Autoregressive(OverPlaces):
             rest = [d for d in range(len(names)) if d != goal]
             if goal is None:
                 return rest
-            last = self.role_ == "regression" or self.order == ANY
+            last = self.role_ == "regression" or self._free
             return [*rest, goal] if last else [goal, *rest]
         for name in self.order:
             if name not in names:
@@ -218,7 +224,7 @@ class Size(NamedTuple):
     @classmethod
     def of(cls, columns: int, said: Autoregressive) -> Size:
         """As the estimator says, and where it says nothing, for so many columns."""
-        embed, (least, most) = EMBED[columns > WIDE], WIDTHS
+        embed, least, most = EMBED[columns > WIDE], LEAST_WIDTH, WIDTHS[said._free]
         wish = round(WORK / (columns**2 * embed) / LANES) * LANES
         width = min(max(wish, least), most) if said.width == "auto" else int(said.width)
         return cls(width, embed, RANK, said.depth)

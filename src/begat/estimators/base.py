@@ -56,6 +56,11 @@ class Generative(BaseEstimator):
     def _log_joint(self, batch: Batch) -> Tensor:
         """log P(x, y) of every class -> (K, n) float64; K = 1 without classes."""
 
+    def _log_known(self, batch: Batch) -> Tensor:
+        """log P(x, y) of rows with their classes y in cond -> (n,) float64."""
+        assert batch.cond is not None
+        return self._log_joint(batch.having(cond=None)).gather(0, batch.cond[None])[0]
+
     @abstractmethod
     def _log_posterior(self, batch: Batch) -> Tensor:
         """log P(y | x) -> (K, n) float64; the prior where no class can produce a row."""
@@ -134,9 +139,8 @@ class Generative(BaseEstimator):
         `likelihood`). A row outside the stated bounds or off a column's grid has -inf; an undeclared level is an error.
         """
         encoded = self._encode(X, y)
-        joint = self._log_joint(encoded.batch.having(cond=None))
-        cond = encoded.batch.cond
-        out = torch.logsumexp(joint, 0) if cond is None else joint.gather(0, cond[None])[0]
+        batch = encoded.batch
+        out = torch.logsumexp(self._log_joint(batch), 0) if batch.cond is None else self._log_known(batch)
         if encoded.possible is not None:
             out = out.masked_fill(~encoded.possible, -torch.inf)
         return out.numpy()

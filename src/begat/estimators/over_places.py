@@ -50,6 +50,9 @@ class OverPlaces(Generative):
             return by_rows(lambda b: self.model_.log_joint(b, place), wide, ROWS)
         return by_rows(lambda b: self.model_.log_prob(b)[None], wide, ROWS)
 
+    def _log_known(self, batch: Batch) -> Tensor:
+        return by_rows(self.model_.log_prob, self._joint.put(batch), ROWS)
+
     def _log_posterior(self, batch: Batch) -> Tensor:
         place = self._joint.target
         assert place is not None

@@ -240,8 +240,8 @@ class Autoregressive(Model):
     def _complete_cells(self, cells: Cells) -> PerRow:
         """log P(places) of rows that are known whole -> (n,): all conditionals at once."""
         device = self.device
-        pieces = [self._conditionals(c, c).double().sum(0) for c in (p.to(device) for p in cells.split(ROWS))]
-        return torch.cat(pieces).cpu() if pieces else torch.zeros(0, dtype=torch.float64)
+        pieces = [self._conditionals(c, c).cpu().double().sum(0) for c in (p.to(device) for p in cells.split(ROWS))]
+        return torch.cat(pieces) if pieces else torch.zeros(0, dtype=torch.float64)
 
     def _column(self, seen: Cells, d: int) -> Float[Tensor, "n v"]:
         """log P(v_d | what is seen) -> (n, V) float64."""

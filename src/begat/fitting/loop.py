@@ -49,8 +49,7 @@ class Plan:
     a cosine. clip: the norm that a gradient is cut to. decay: of weights that are matrices, per unit of rate. average:
     the decay of the running mean of the weights, which is what the fit gives; 0 for none. every: steps between two
     marks, at which a fit is scored and left in its checkpoint. patience: marks without a better score at which it
-    stops. half: bfloat16 where a product allows it. compiled: networks through torch.compile. seed: the order of the
-    rows is a function of (seed, epoch), noise one of (seed, step, player).
+    stops. seed: the order of the rows is a function of (seed, epoch), noise one of (seed, step, player).
 
     Loshchilov and Hutter, "Decoupled weight decay regularization" (2019), algorithm 2.
     """
@@ -66,8 +65,6 @@ class Plan:
     average: float = 0.0
     every: int = 100
     patience: int | None = None
-    half: bool = False
-    compiled: bool = False
     seed: int = 0
 
     def rate_at(self, step: int) -> float:
@@ -140,9 +137,6 @@ def train(
     run = Run() if run is None else run
     started = monotonic()
     players = [_Player(each, plan, world) for each in model.objectives()]
-    if plan.compiled:
-        for each in model.children():
-            each.compile()
     if run.state:
         _put(model, run.state)
         for player in players:
@@ -223,8 +217,7 @@ class _Player:
     def step(self, batch: Batch, step: int, first: int, of: int) -> None:
         """Lower the mean loss of a batch, of which this process has the rows from `first` on of `of`."""
         noise = Noise(mixed(self.plan.seed, step, self.name), len(batch), first=first, of=of, device=batch.device)
-        with torch.autocast(batch.device.type, torch.bfloat16, enabled=self.plan.half):
-            each = self.loss(batch, noise)
+        each = self.loss(batch, noise)
         loss = each.sum() / of if batch.weight is None else (each * batch.weight).sum() / of
         loss.backward()
         self.world.add([p.grad for p in self.parameters if p.grad is not None])
