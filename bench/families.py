@@ -37,18 +37,19 @@ COMPLETED = 5_000
 
 def main() -> None:
     """Measure what is not there yet, and print every cell."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("--family", default="circuit", choices=list(FAMILIES))
-    asked.add_argument("--data", nargs="*", default=list(TABLES), choices=list(TABLES))
-    asked.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
-    asked.add_argument("--cells", type=Path)
-    wanted = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--family", default="circuit", choices=list(FAMILIES))
+    parser.add_argument("--data", nargs="*", default=list(TABLES), choices=list(TABLES))
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--cells", type=Path)
+    wanted = parser.parse_args()
     cells = wanted.cells or RESULTS / f"{wanted.family}.jsonl"
     cells.parent.mkdir(parents=True, exist_ok=True)
     known = [json.loads(line) for line in cells.read_text().splitlines()] if cells.exists() else []
     for name in wanted.data:
         for seed in wanted.seeds:
-            cell = next((c for c in known if (c["data"], c["seed"]) == (name, seed)), None)
+            asked = (wanted.family, name, seed)
+            cell = next((c for c in known if (c.get("family", "circuit"), c["data"], c["seed"]) == asked), None)
             if cell is None:
                 cell = measured(wanted.family, name, seed)
                 with cells.open("a") as file:

@@ -320,6 +320,8 @@ def test_impute_takes_an_array_that_predict_takes(family):
     for wrong in (X[:, :1], np.c_[X, X]):
         with pytest.raises(DataError, match="features"):
             model.impute(wrong)
+    beside = family().fit(frame, frame["a"].to_numpy() * 2)  # whose target is no column of X, and stays as it is
+    assert beside.impute(frame.assign(y=np.nan), random_state=0)["y"].isna().all()
     back = family().fit(X, y).impute(frame.assign(b=X[:, 1]), random_state=0)
     assert list(back.columns) == list(frame.columns) and not back.isna().any().any()
 

@@ -54,7 +54,7 @@ def fit(
     from begat.estimators import FAMILIES
     from begat.estimators.store import destination
 
-    families = {re.sub("(?<!^)(?=[A-Z])", "-", name).lower(): made for name, made in FAMILIES.items()}
+    families = {re.sub("(?<=[a-z])(?=[A-Z])", "-", name).lower(): made for name, made in FAMILIES.items()}
     if family not in families:
         raise BegatError(f"the family {family!r} does not exist{did_you_mean(family, families)}")
     place = destination(out)  # now, not after a long fit

@@ -34,7 +34,7 @@ WIDE = 48
 RATES, DECAYS = {False: 3e-3, True: 6e-3}, {False: 0.5, True: 0.02}
 """The rate and the decay where nothing is said, in a fixed order and in any: a network that learns so many conditionals
 has none of its weights to spare for single rows."""
-PATIENCE = 4
+PATIENCE = 5
 
 
 class Autoregressive(OverPlaces):
@@ -56,7 +56,7 @@ class Autoregressive(OverPlaces):
     columns. rate, decay: the step of AdamW and its decoupled decay ("auto": .003 and .5, in any order .006 and .02),
     which keeps rows from being remembered. batch: rows a step, "auto" about sqrt(3 n), 64 to 512. epochs: passes over
     the rows at most, "auto" 100: the fit ends when the mean of the weights over the last ninth of its steps has been
-    no better on held-out rows for 4 marks (passes, or 100 steps), and keeps the best. validation: share of the rows
+    no better on held-out rows for 5 marks (passes, or 100 steps), and keeps the best. validation: share of the rows
     held out for that; of few rows up to a tenth if it is not 0. device: "auto" (a GPU where there is one) or torch's
     name of one. seconds: the fit ends after them with its best weights so far. leaves, task, missing, unseen, schema:
     as of NaiveBayes. random_state: of the first weights and the order of the rows: the same seed, the same fit, if no

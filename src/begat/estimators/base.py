@@ -221,12 +221,15 @@ class Generative(BaseEstimator):
     ) -> list[Any]:
         """X, `draws` times, with its missing cells as `complete` has them, of columns that are not missing there."""
         batch, names = self.border_.partial(X, self.unseen), self.border_.names(X)
-        missing = {i: m for i, name in enumerate(names) if (m := self.border_.missing(batch, name)) is not None}
+        inside = self.border_.sample.names  # a target that was no column of the fit's X stays as it is
+        missing = {
+            i: m for i, n in enumerate(names) if n in inside and (m := self.border_.missing(batch, n)) is not None
+        }
         gaps = [self.schema_[names[i]] for i in missing]
         for column in gaps:
             if column.coded and not column.levels:
                 raise DataError(f"column {column.name!r} had no value in training that could fill it; fit without it")
-        where = {name: place for place, name in enumerate(self.border_.sample.names)}
+        where = {name: place for place, name in enumerate(inside)}
         present = {column.name: _present(column) for column in gaps if column.missing}
         made = []
         for _ in range(draws):

@@ -92,8 +92,9 @@ def learn(
 ) -> None:
     """Fit the estimator's `model_` to these rows, of which some are held out; sets what the estimator says of its fit.
 
-    sizes: what else a checkpoint must agree in. The rate is constant: what the fit gives is the mean of the weights
-    over the last ninth of the steps, and it ends when that has not been better for so many marks.
+    sizes: what else a checkpoint must agree in. Where nothing is said of `epochs` the fit has PASSES or STEPS at most;
+    a number of them is made in full. The rate is constant: what the fit gives is the mean of the weights over the last
+    ninth of the steps, and it ends when that has not been better for so many marks.
     """
     n, weight = len(rows.cells), rows.weight
     estimator.leaves_, estimator.rows_ = rows.names, float(n if weight is None else weight.sum())
@@ -128,7 +129,7 @@ def learn(
 
     left = None if estimator.seconds is None else max(estimator.seconds - (monotonic() - started), 1e-3)
     estimator.model_.to(device)
-    with joined() as world:
+    with joined(device) as world:
         run = train(
             estimator.model_, feed, plan, run, score=score, world=world, device=device, seconds=left, keep=keep,
             tell=None if tell is None else told,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from begat.errors import DataError
 
 
 def chosen(said: str) -> torch.device:
-    """The device of this name; "auto" is a GPU where there is one."""
+    """The device of this name; "auto" is a GPU where there is one: of several processes on a machine each its own."""
+    if said == "auto" and torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     if said == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cpu")
     try:
         device = torch.device(said)
         torch.empty(1, device=device)

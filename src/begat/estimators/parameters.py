@@ -47,8 +47,10 @@ ALLOWED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         "'auto', None or the name of a column",
     ),
     "order": (
-        lambda v: v in ("fixed", "any") if isinstance(v, str) else isinstance(v, list | tuple | np.ndarray),
-        "'fixed', 'any' or a list of all columns",
+        lambda v: (
+            v in ("fixed", "any") if isinstance(v, str) else isinstance(v, list | tuple) or hasattr(v, "__array__")
+        ),
+        "'fixed', 'any' or a list of all columns, as JSON on the command line",
     ),
     "width": (_auto_or(_whole(1, 4096)), "'auto' or a whole number from 1 to 4,096"),
     "depth": (_whole(0, 64), "a whole number from 0 to 64"),
@@ -57,7 +59,7 @@ ALLOWED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "beta": (lambda v: number(v) and v > 0, "a number above 0"),
     "free": (number, "a number of nats, at least 0"),
     "rate": (_auto_or(lambda v: number(v) and 0 < v <= 1), "'auto' or a number above 0, at most 1"),
-    "decay": (_auto_or(number), "'auto' or a number, at least 0"),
+    "decay": (_auto_or(lambda v: number(v) and v <= 100), "'auto' or a number from 0 to 100"),
     "batch": (_auto_or(_whole(1)), "'auto' or a whole number, at least 1"),
     "device": (lambda v: isinstance(v, str), "'auto' or the name of a device, as 'cpu'"),
     "epochs": (_auto_or(_whole(1)), "'auto' or a whole number, at least 1"),

@@ -13,7 +13,7 @@ from begat.codecs.table import Slot as Column
 from begat.errors import FileError
 from begat.estimators.holdings import holdings
 from begat.estimators.store import Slot
-from begat.fitting.course import INTERRUPTED, STOPPED
+from begat.fitting.course import DIVERGED, INTERRUPTED, STOPPED
 from begat.leaves.part import Part
 from begat.leaves.places import Places
 from begat.leaves.registry import build
@@ -123,7 +123,7 @@ def history(model: Mapping[str, Any]) -> tuple[list[float], str]:
     scores, ended = model["history"], model.get("ended", "")
     if not isinstance(scores, list) or any(type(s) is not float or not math.isfinite(s) for s in scores):
         raise FileError("its history is no list of finite numbers; the file is damaged")
-    if ended not in ("", INTERRUPTED, STOPPED):
+    if ended not in ("", INTERRUPTED, STOPPED, DIVERGED):
         raise FileError(f"its fit ended as no fit does ({ended!r:.40}); the file is damaged")
     return scores, ended
 

@@ -26,7 +26,7 @@ from begat.schema import Schema
 
 EMBED, RANK = 16, 48
 """Numbers of an embedding, and waves that a law of numbers is tilted by."""
-RATE, DECAY, PATIENCE = 3e-3, 0.1, 6
+RATE, DECAY, PATIENCE = 3e-3, 0.1, 7
 
 
 class VAE(OverPlaces):
@@ -149,9 +149,16 @@ class VAE(OverPlaces):
     def decode(self, z: Any, random_state: Seed = None) -> Any:
         """A row drawn from P(x | z) for each latent (n, latent), as a frame like X."""
         check_is_fitted(self, "model_")
-        latent = np.asarray(z, dtype=np.float32)
-        if latent.ndim != 2 or latent.shape[1] != self.model_.net.latent or not np.isfinite(latent).all():
-            raise DataError(f"z has the shape {latent.shape}; expected finite numbers (n, {self.model_.net.latent})")
+        wanted = f"expected finite numbers (n, {self.model_.net.latent})"
+        try:
+            latent = np.asarray(z)
+        except ValueError:  # lists of different lengths
+            raise DataError(f"z has rows of different lengths; {wanted}") from None
+        if latent.dtype.kind not in "biuf" or latent.ndim != 2 or latent.shape[1] != self.model_.net.latent:
+            raise DataError(f"z is {latent.dtype} of the shape {latent.shape}; {wanted}")
+        if not len(latent) or not np.isfinite(latent).all():
+            raise DataError(f"z has no rows, or numbers that are not finite; {wanted}")
+        latent = latent.astype(np.float32)
         rng = generator(random_state)
         drawn = self.model_.decode(torch.from_numpy(latent), generator=rng)
         return self.border_.decode(self._joint.taken(drawn), generator=rng)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -47,7 +48,7 @@ class Walk(NamedTuple):
 
     def log_evidence(self) -> PerRow:
         """log of the estimate of P(what is known, unknown cells in their regions) -> (n,); exact of one particle."""
-        return self.log_z + torch.logsumexp(self.log_w, 1) - _log(self.log_w.shape[1])
+        return self.log_z + torch.logsumexp(self.log_w, 1) - math.log(self.log_w.shape[1])
 
 
 class Autoregressive(Model):
@@ -132,7 +133,7 @@ class Autoregressive(Model):
             share = walk.log_w.softmax(1)
             if (lost := ~torch.isfinite(walk.log_evidence())).any():
                 raise Impossible(int(rows[lost][0]))
-            pick = (share.cumsum(1) <= u[:, :1, -2].double()).sum(1).clamp(max=count - 1)
+            pick = (share.cumsum(1) <= u[:, :1, -1].double()).sum(1).clamp(max=count - 1)
             place[rows] = walk.cells[torch.arange(len(rows)), pick]
         x = [each.clone() for each in batch.x]
         x[0] = x[0].double()
@@ -280,7 +281,7 @@ class Autoregressive(Model):
     def _walk(
         self, cells: Cells, asked: Regions, u: Float[Tensor, "_ s e"], *, draw: bool = True, stop: int | None = None
     ) -> Walk:
-        """Particles along the order, u their uniform numbers (n or 1, S, D + 2).
+        """Particles along the order, u their uniform numbers (n or 1, S, 2 D + 1).
 
         draw: whether what nothing that is known depends on is drawn too. stop: a column before which they end.
         """
@@ -318,13 +319,13 @@ class Autoregressive(Model):
                 state[:, :, d] = torch.where(here[:, None], pick, state[:, :, d])
                 log_w = log_w + torch.where(bound[:, d, None], mass.log(), 0.0)
             if count > 1 and telling[:, d].any():
-                state, log_w, log_z = _resampled(state, log_w, log_z, (u[:, 0, -1] + 0.618 * d).frac())
+                state, log_w, log_z = _resampled(state, log_w, log_z, u[:, 0, len(self.places) + d])
         return Walk(state, log_w, log_z)
 
     def _uniform(self, n: int, count: int, generator: Generator) -> Float[Tensor, "n s e"]:
-        """Uniform numbers of the particles of n rows, one of each column and two more, the particles of a row in strata
-        of equal width (a Latin hypercube) -> (n, S, D + 2)."""
-        u = torch.rand(n, count, len(self.places) + 2, generator=generator)
+        """Uniform numbers of the particles of n rows, two of each column (what is drawn, and where resampling begins)
+        and one more, the particles of a row in strata of equal width (a Latin hypercube) -> (n, S, 2 D + 1)."""
+        u = torch.rand(n, count, 2 * len(self.places) + 1, generator=generator)
         if count == 1:
             return u
         strata = torch.rand(u.shape, generator=generator).argsort(1)
@@ -382,7 +383,7 @@ class Autoregressive(Model):
             else:
                 at = (torch.arange(CANDIDATES) + 0.5) / CANDIDATES
                 place = (p.cumsum(1)[:, None] <= at[:, None]).sum(2).clamp(max=p.shape[1] - 1)
-                log_w = torch.full(place.shape, -_log(CANDIDATES), dtype=torch.float64)
+                log_w = torch.full(place.shape, -math.log(CANDIDATES), dtype=torch.float64)
             count = place.shape[1]
             state = cells[:, None].expand(n, count, -1).clone()
             state[:, :, d] = place
@@ -391,10 +392,6 @@ class Autoregressive(Model):
                 log_w = log_w - self._pick(log_p, cells[:, e].repeat_interleave(count)).unflatten(0, (n, count))
             out[d] = torch.logsumexp(log_w, 1) - found[[d, *later]].sum(0)
         return out
-
-
-def _log(count: int) -> float:
-    return float(torch.tensor(float(count), dtype=torch.float64).log())
 
 
 def _resampled(
@@ -409,7 +406,7 @@ def _resampled(
     at = (torch.arange(count) + u[:, None].double()) / count
     picked = torch.searchsorted(share.cumsum(1).contiguous(), at.expand(len(share), -1).contiguous(), right=True)
     moved = state.gather(1, picked.clamp(max=count - 1)[:, :, None].expand_as(state))
-    mean = torch.logsumexp(log_w, 1) - _log(count)
+    mean = torch.logsumexp(log_w, 1) - math.log(count)
     return (
         torch.where(few[:, None, None], moved, state),
         torch.where(few[:, None], 0.0, log_w),

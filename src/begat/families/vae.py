@@ -66,8 +66,8 @@ class VAE(Model):
         log P(known) >= E log 1/S sum_s P(known | z_s) N(z_s; 0, I) / q(z_s | known),
 
     Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders" (2016), equation 8, and conditionals
-    sum_s w_s P(v_d | z_s) with the weights normalised. The noise of all rows is the same, so that a row's answer does
-    not depend on its neighbours.
+    sum_s w_s P(v_d | z_s) with the weights normalised. The noise of all rows is the same, one draw, so that a row's
+    answer does not depend on its neighbours: the mean that lies below is that over draws of the noise.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from begat.maths.paired import surpasses
 
-INTERRUPTED, STOPPED = "interrupted", "stopped after its seconds"
+INTERRUPTED, STOPPED, DIVERGED = "interrupted", "stopped after its seconds", "diverged"
 
 
 def finite(score: float) -> float | None:

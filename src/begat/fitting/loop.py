@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 
 from begat.core import Batch, Objective
-from begat.fitting.course import INTERRUPTED, STOPPED, ends_with_last, finite, step_of
+from begat.fitting.course import DIVERGED, INTERRUPTED, STOPPED, ends_with_last, finite, step_of
 from begat.fitting.together import ALONE, World
 from begat.random import Noise, mixed
 
@@ -25,7 +25,6 @@ Rows = Int[Tensor, " m"]
 Tensors = dict[str, Tensor]
 BAD = 10
 """Steps in a row without a finite gradient at which a fit is over."""
-DIVERGED = "diverged"
 HELD = 2048
 """Held-out rows that are scored at a time."""
 
@@ -45,11 +44,12 @@ class Feed(Protocol):
 class Plan:
     """How a fit goes: so many steps of AdamW on batches of `batch` rows.
 
-    The rate rises linearly over the share `warm` of the steps and falls to nothing over the share `cool` at the end, as
-    a cosine. clip: the norm that a gradient is cut to. decay: of weights that are matrices, per unit of rate. average:
-    the decay of the running mean of the weights, which is what the fit gives; 0 for none. every: steps between two
-    marks, at which a fit is scored and left in its checkpoint. patience: marks without a better score at which it
-    stops. seed: the order of the rows is a function of (seed, epoch), noise one of (seed, step, player).
+    The rate rises linearly over the share `warm` of the steps and falls to nothing over the share `cool` at the end,
+    as a cosine. clip: the norm that a gradient is cut to. decay: of weights that are matrices, per unit of rate.
+    average: the largest decay of the running mean of the weights, (1 + step) / (10 + step) at first, which is what the
+    fit gives; 0 for none, 1 for the mean over the last ninth or so of all steps. every: steps between two marks, at
+    which a fit is scored and left in its checkpoint. patience: marks without a better score at which it stops. seed:
+    the order of the rows is a function of (seed, epoch), noise one of (seed, step, player).
 
     Loshchilov and Hutter, "Decoupled weight decay regularization" (2019), algorithm 2.
     """
@@ -106,7 +106,11 @@ class Run:
         """The run that `packed` gave. LookupError, TypeError or ValueError for what is none."""
         best = said["best_score"]
         run = cls(
-            step_of(said["step"]), groups["state"], groups["optimiser"], groups.get("average", {}), groups["best"]
+            step_of(said["step"]),
+            groups["state"],
+            groups["optimiser"],
+            groups.get("average", {}),
+            groups.get("best", {}),
         )
         run.best_score, run.waited = -math.inf if best is None else float(best), step_of(said["waited"])
         run.history = [{str(name): float(value) for name, value in line.items()} for line in said["history"]]
@@ -141,12 +145,15 @@ def train(
         _put(model, run.state)
         for player in players:
             player.restore(run.optimiser)
-    if plan.average and not run.average:
-        run.average = {name: p.detach().clone() for name, p in model.named_parameters()}
+    if plan.average:
+        weights = {name: p.detach().clone() for name, p in model.named_parameters()}
+        run.average = {name: run.average.get(name, p).to(p.device) for name, p in weights.items()}
     marks = _Marks(model, players, plan, run, score, keep if world.rank == 0 else None, tell)
+    marks.begin()
     model.train()
+    over = plan.patience is not None and run.waited >= plan.patience  # a fit that had ended goes on no further
     try:
-        for rows in _order(plan, run.step, len(feed)):
+        for rows in () if over else _order(plan, run.step, len(feed)):
             mine = world.share(len(rows))
             batch = feed.rows(rows[mine]).to(device)
             for player in players:
@@ -154,20 +161,21 @@ def train(
                     player.step(batch, run.step, mine.start, len(rows))
             run.step += 1
             _follow(run.average, model, plan, run.step)
-            late = seconds is not None and world.any(monotonic() - started > seconds)
+            late = seconds is not None and world.any(monotonic() - started > seconds, device)
             if max(player.bad for player in players) >= BAD:
                 run.ended = DIVERGED
-                break
-            if run.step % plan.every == 0 or run.step == plan.steps or late:
+            elif run.step % plan.every == 0 or run.step == plan.steps:
                 marks.make()
+                if plan.patience is not None and world.any(run.waited >= plan.patience, device):
+                    break
+            elif late:
+                marks.leave()
             if late and run.step < plan.steps:
                 run.ended = run.ended or STOPPED
-            if run.ended or (plan.patience is not None and run.waited > plan.patience):
+            if run.ended:
                 break
     except KeyboardInterrupt:
         run.ended = INTERRUPTED
-        if not run.best:
-            marks.make()
     if run.ended == DIVERGED:
         warnings.warn(
             f"the fit diverged at step {run.step:,}: no finite gradient in {BAD} steps; it keeps its best state so far "
@@ -251,7 +259,7 @@ class _Player:
         """Set what `state` gave."""
         for name, p in self.named:
             start = f"{self.name}/{name}/"
-            own = {key.removeprefix(start): value.clone() for key, value in tensors.items() if key.startswith(start)}
+            own = {k.removeprefix(start): v.clone().to(p.device) for k, v in tensors.items() if k.startswith(start)}
             if own:
                 self.optimiser.state[p] = own
 
@@ -272,48 +280,76 @@ class _Marks:
         self.model, self.players, self.plan, self.run = model, players, plan, run
         self.score, self.keep, self.tell = score, keep, tell
 
+    def begin(self) -> None:
+        """Take the weights that a fit begins with as the best so far: it shall end with none that are worse."""
+        run = self.run
+        if self.score is not None and not run.step and not run.best:
+            start = self._take()
+            score = float(self._scores(start).mean())
+            if math.isfinite(score):
+                run.best, run.best_score = start, score
+
     def make(self) -> None:
         """Score the weights, take them as the best if they are, and leave the run in its checkpoint."""
         run = self.run
         line = {"step": float(run.step)} | {player.name: player.said() for player in self.players}
-        run.state = _taken(self.model)
-        run.optimiser = {name: value for player in self.players for name, value in player.state().items()}
-        last = run.state | run.average
+        last = self._take()
         if self.score is None:
-            run.best = dict(last)
+            run.best = last
         else:
             line["held"] = float(self._scores(last).mean())
+            if not math.isfinite(line["held"]):
+                run.ended = DIVERGED
+                return
             run.waited += 1
             if line["held"] > run.best_score or not run.best:
-                run.best = {name: value.clone() for name, value in last.items()}
-                run.best_score, run.waited = line["held"], 0
+                run.best, run.best_score, run.waited = last, line["held"], 0
         run.history.append(line)
         if self.keep is not None:
             self.keep(run)
         if self.tell is not None:
             self.tell(run.step, self.plan.steps, line)
 
-    def choose(self) -> None:
-        """End with the last weights or the best ones; with those where the fit was cut short."""
+    def leave(self) -> None:
+        """Leave the run in its checkpoint between two marks, as if nobody had looked."""
+        self._take()
+        if self.keep is not None:
+            self.keep(self.run)
+
+    def _take(self) -> Tensors:
+        """Take weights and optimiser into the run; the weights that a fit would end with now."""
         run = self.run
-        if self.score is not None and not run.ended and run.best and self.plan.patience is None:
+        run.state = _taken(self.model)
+        run.optimiser = {name: value for player in self.players for name, value in player.state().items()}
+        return {name: value.clone() for name, value in (run.state | run.average).items()}
+
+    def choose(self) -> None:
+        """End with the last weights or the best ones; where the fit was cut short, with whichever are better."""
+        run = self.run
+        best = run.best
+        if run.ended in (INTERRUPTED, STOPPED):
+            last = {name: value.clone() for name, value in (_taken(self.model) | run.average).items()}
+            if not best or self.score is None or float(self._scores(last).mean()) > run.best_score:
+                best = last
+        elif self.score is not None and not run.ended and best and self.plan.patience is None:
             last = run.state | run.average
-            if ends_with_last(self._scores(run.best), self._scores(last)):
-                run.best = last
-        if run.best:
-            _put(self.model, run.best)
+            if ends_with_last(self._scores(best), self._scores(last)):
+                best = last
+        if best:
+            _put(self.model, best)
 
     def _scores(self, weights: Tensors) -> Scores:
         """The held-out scores under these weights; the model keeps its own."""
         assert self.score is not None
         own = _taken(self.model)
-        _put(self.model, weights)
-        self.model.eval()
-        with torch.no_grad():
-            scores = self.score().double().cpu()
-        self.model.train()
-        _put(self.model, own)
-        return scores
+        try:
+            _put(self.model, weights)
+            self.model.eval()
+            with torch.no_grad():
+                return self.score().double().cpu()
+        finally:
+            self.model.train()
+            _put(self.model, own)
 
 
 def _order(plan: Plan, step: int, n: int) -> Iterator[Rows]:

@@ -38,24 +38,25 @@ class World:
             torch.distributed.all_reduce(value)
         return float(value)
 
-    def any(self, said: bool) -> bool:
-        """Whether any process says so."""
-        return said if self.size == 1 else self.total(torch.tensor(float(said))) > 0
+    def any(self, said: bool, device: torch.device | str = "cpu") -> bool:
+        """Whether any process says so; device: where its tensors lie."""
+        return said if self.size == 1 else self.total(torch.tensor(float(said), device=device)) > 0
 
 
 ALONE = World()
 
 
 @contextmanager
-def joined() -> Iterator[World]:
-    """The processes that torchrun started, as its environment says; this one alone where it started none."""
+def joined(device: torch.device) -> Iterator[World]:
+    """The processes that torchrun started, as its environment says, each with a device of this kind; this one alone
+    where it started none."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield ALONE
         return
     distributed, mine = torch.distributed, False
     if not distributed.is_initialized():
-        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         mine = True
     try:
         yield World(distributed.get_rank(), distributed.get_world_size())
