@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from begat.compare.figures import BY_KEY
+from begat.compare.present import RELATIONS
 from begat.estimators.whole import whole
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def _panel(axis: Any, report: Report, key: str, title: str, hint: str) -> None:
                       elinewidth=1.6, capsize=2.5, zorder=3)  # fmt: skip
         places = 3 if abs(score.value) < 10 else 1
         said = f"{score.value:.{places}f}".replace("-", "\N{MINUS SIGN}")
+        said = RELATIONS.get(row.relation, "") + said if key == "gain" else said
         axis.annotate(said, (score.value, i), xytext=(0, 6.5), textcoords="offset points",
                       ha="center", fontsize=9, color=colour, path_effects=[halo])  # fmt: skip
     values = [r.scores[key].value for _, r in held]
