@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
-from begat.core import Batch, Label, Model, Objective, Region, Spec
+from begat.core import Batch, Label, Objective, Spec
 from begat.errors import Impossible
+from begat.families.over_places import Cells, Heads, OverPlaces, PerRow, Regions, of_cell
 from begat.leaves.places import Places
 from begat.random import Noise, mixed
 
-PerRow = Float[Tensor, " n"]
-Cells = Int[Tensor, "n d"]
-Regions = Mapping[int, Region]
 PARTICLES = 64
 """Draws of what is unknown, where something that comes later in the order is known."""
 CANDIDATES = 16
@@ -28,14 +25,11 @@ ROWS = 4096
 
 
 @runtime_checkable
-class Net(Protocol):
+class Net(Heads, Protocol):
     """What computes the conditionals: nets.conditionals."""
-
-    sizes: tuple[int, ...]
 
     def __call__(self, cells: Cells) -> Float[Tensor, "d n width"]: ...
     def column(self, cells: Cells, d: int) -> Float[Tensor, "n v"]: ...
-    def log_odds(self, h: Float[Tensor, "n width"], d: int) -> Float[Tensor, "n v"]: ...
 
 
 class Walk(NamedTuple):
@@ -51,7 +45,7 @@ class Walk(NamedTuple):
         return self.log_z + torch.logsumexp(self.log_w, 1) - math.log(self.log_w.shape[1])
 
 
-class Autoregressive(Model):
+class Autoregressive(OverPlaces):
     """P(x) = prod_d P(v_d | v_e, e before d in the order) q(x_d) / q(v_d), v the places of x.
 
     Within a place a column follows its own law q (leaves.places), so that the density is exact and in the data's units.
@@ -69,10 +63,10 @@ class Autoregressive(Model):
     """
 
     def __init__(self, spec: Spec, places: Sequence[Places], net: Net, order: Sequence[int], *, any_order: bool):
-        super().__init__()
-        self.spec, self.places, self.net = spec, tuple(places), net
+        super().__init__(spec, places, net)
         self.order, self.any_order = tuple(order), any_order
-        self.sizes = torch.tensor([p.size for p in places])
+
+    net: Net
 
     # objective ----------------------------------------------------------------------------------------------------
     def objectives(self) -> tuple[Objective, ...]:
@@ -96,28 +90,12 @@ class Autoregressive(Model):
     def _conditionals(self, seen: Cells, cells: Cells) -> Float[Tensor, "d n"]:
         """log P(v_d | what d sees) of every cell -> (D, n); 0 of those that are not known."""
         h = self.net(seen)
-        out = []
-        for d, size in enumerate(self.net.sizes):
-            known = cells[:, d] < size
-            target = torch.where(known, cells[:, d], -1)
-            out.append(-F.cross_entropy(self.net.log_odds(h[d], d).float(), target, reduction="none", ignore_index=-1))
-        return torch.stack(out)
-
-    @property
-    def device(self) -> torch.device:
-        """Where its network lies; the laws of columns are asked on the processor."""
-        return next(self.parameters()).device
-
-    def _seen(self, cells: Cells) -> Cells:
-        """Cells as the network sees them: that a number is not known is that nothing is."""
-        return torch.minimum(cells, self.sizes.to(cells.device))
+        return torch.stack([self._log_cell(h[d], d, cells[:, d]) for d in range(len(self.places))])
 
     # sampler ------------------------------------------------------------------------------------------------------
     def sample(self, n: int, cond: Label | None = None, *, generator: Generator) -> Batch:
         """n rows. Conditions are cells like others: `complete`."""
-        values, codes = (field.shape[0] for field in self.spec.fields)
-        x = (torch.zeros(n, values, dtype=torch.float64), torch.zeros(n, codes, dtype=torch.int32))
-        return self.complete(Batch(x, tuple(torch.zeros_like(c, dtype=torch.bool) for c in x)), generator=generator)
+        return self.complete(self.nothing(n), generator=generator)
 
     def complete(self, batch: Batch, asked: Regions | None = None, *, generator: Generator) -> Batch:
         """The batch with every unknown cell drawn given what is known, unknown cells in their regions.
@@ -149,24 +127,17 @@ class Autoregressive(Model):
 
         Exact where all that is known comes before what is not, else the log of an estimate whose mean is exact.
         """
-        asked = asked or {}
-        cells, out = self.find(batch), torch.empty(len(batch), dtype=torch.float64)
-        for rows, count in self._split(cells, asked):
-            out[rows] = self._log_known(cells[rows], asked, count)
-        return out + self._within(batch, cells)
+        cells = self.find(batch)
+        return self._log_cells(cells, asked or {}) + self._own(batch, cells).sum(0)
 
     def log_joint(self, batch: Batch, column: int) -> Float[Tensor, "v n"]:
         """log P(x_column at each level, the other columns), of a column of levels -> (V, n) float64."""
         cells, out = self.find(batch), []
-        within = self._within(batch, cells)
+        own = self._own(batch, cells).sum(0)
         for v in range(self.places[column].size):
-            cells = cells.clone()
             cells[:, column] = v
-            some = torch.empty(len(batch), dtype=torch.float64)
-            for rows, count in self._split(cells, {}):
-                some[rows] = self._log_known(cells[rows], {}, count)
-            out.append(some)
-        return torch.stack(out) + within
+            out.append(self._log_cells(cells, {}))
+        return torch.stack(out) + own
 
     def log_posterior(self, batch: Batch, column: int) -> Float[Tensor, "v n"]:
         """log P(x_column at each level | the other columns), of a column of levels -> (V, n) float64."""
@@ -191,35 +162,24 @@ class Autoregressive(Model):
         out = torch.zeros(len(self.places), len(batch), dtype=torch.float64)
         if self.any_order:
             for d in range(len(self.places)):
-                out[d] = self._pick(self._given(cells, d), cells[:, d])
+                out[d] = -of_cell(self._given(cells, d), cells[:, d])
         else:
             whole = known.all(1)
             out[:, whole] = self._odds(cells[whole])
             rest = (~whole).nonzero()[:, 0]
-            for d in range(len(self.places)) if len(rest) else ():
-                there, some = self._log_cells(cells[rest]), cells[rest].clone()
+            there = self._log_cells(cells[rest], {})
+            for d in range(len(self.places)):
+                some = cells[rest]
                 some[:, d] = self.sizes[d]
-                out[d, rest] = self._log_cells(some) - there
-        own = torch.stack([self._own(batch, cells, d) for d in range(len(self.places))])
-        return torch.where(known.T, out - own, 0.0)
+                out[d, rest] = self._log_cells(some, {}) - there
+        return torch.where(known.T, out - self._own(batch, cells), 0.0)
 
     # places -------------------------------------------------------------------------------------------------------
-    def find(self, batch: Batch) -> Cells:
-        """The place of each cell -> (n, D); V where it is unknown, V + 1 where only its number is."""
-        return torch.stack([p.find(batch) for p in self.places], 1)
-
-    def _own(self, batch: Batch, cells: Cells, d: int) -> PerRow:
-        """log q(x_d) - log q(v_d) -> (n,); 0 where it is unknown."""
-        return self.places[d].log_inside(batch, cells[:, d])
-
-    def _within(self, batch: Batch, cells: Cells) -> PerRow:
-        return sum((self._own(batch, cells, d) for d in range(len(self.places))), torch.zeros(len(batch)).double())
-
-    def _log_cells(self, cells: Cells) -> PerRow:
-        """log P(the places that are known) -> (n,)."""
+    def _log_cells(self, cells: Cells, asked: Regions) -> PerRow:
+        """log P(known places, unknown ones in their regions) -> (n,)."""
         out = torch.empty(len(cells), dtype=torch.float64)
-        for rows, count in self._split(cells, {}):
-            out[rows] = self._log_known(cells[rows], {}, count)
+        for rows, count in self._split(cells, asked):
+            out[rows] = self._log_known(cells[rows], asked, count)
         return out
 
     def _log_known(self, cells: Cells, asked: Regions, count: int) -> PerRow:
@@ -234,7 +194,7 @@ class Autoregressive(Model):
         for d in self.order:
             known = cells[:, d] < self.sizes[d]
             if known.any():
-                total += torch.where(known, -self._pick(self._column(seen, d), cells[:, d]), 0.0)
+                total += torch.where(known, of_cell(self._column(seen, d), cells[:, d]), 0.0)
                 seen[:, d] = torch.where(known, cells[:, d], self.sizes[d])
         return total + self._walk(cells, asked, u, draw=False).log_evidence()
 
@@ -256,17 +216,11 @@ class Autoregressive(Model):
         seen[:, d] = self.sizes[d]
         return self._column(seen, d)
 
-    def _pick(self, log_p: Float[Tensor, "n v"], cell: Int[Tensor, " n"]) -> PerRow:
-        """-log P of the cells that are known -> (n,); of others, what stands at the end."""
-        return -log_p.gather(1, cell.clamp(max=log_p.shape[1] - 1)[:, None])[:, 0]
-
     # walks along the order ----------------------------------------------------------------------------------------
     def _split(self, cells: Cells, asked: Regions) -> list[tuple[Int[Tensor, " m"], int]]:
         """Rows that one particle answers exactly, and those that need many: something is drawn before a cell that is
         known or has a region."""
-        unknown = cells >= self.sizes
-        bound = unknown & (cells > self.sizes)
-        bound[:, list(asked)] |= unknown[:, list(asked)]
+        unknown, bound = cells >= self.sizes, self._bound(cells, asked)
         if self.any_order:
             many = bound.sum(1) > 1
         else:
@@ -288,9 +242,7 @@ class Autoregressive(Model):
         n, count = len(cells), u.shape[1]
         state = self._seen(cells)[:, None].expand(n, count, -1).clone()
         log_w, log_z = torch.zeros(n, count, dtype=torch.float64), torch.zeros(n, dtype=torch.float64)
-        unknown = cells >= self.sizes
-        bound = unknown & (cells > self.sizes)
-        bound[:, list(asked)] |= unknown[:, list(asked)]
+        unknown, bound = cells >= self.sizes, self._bound(cells, asked)
         steps = list(self.order)
         if self.any_order:
             steps = [d for d in steps if bound[:, d].any()] + [d for d in steps if not bound[:, d].any()]
@@ -308,7 +260,7 @@ class Autoregressive(Model):
                 continue
             log_p = self._column(state.flatten(0, 1), d).unflatten(0, (n, count))
             if not self.any_order:
-                known = -self._pick(log_p.flatten(0, 1), cell.repeat_interleave(count)).unflatten(0, (n, count))
+                known = of_cell(log_p.flatten(0, 1), cell.repeat_interleave(count)).unflatten(0, (n, count))
                 log_w = log_w + torch.where(here[:, None], 0.0, known)
             if here.any():
                 p = log_p.exp()
@@ -331,20 +283,13 @@ class Autoregressive(Model):
         strata = torch.rand(u.shape, generator=generator).argsort(1)
         return ((strata + u) / count).clamp(max=1 - 2**-24)
 
-    def _shares(self, d: int, cell: Int[Tensor, " n"], asked: Regions) -> Float[Tensor, "n v"]:
-        """P(x in its region | place) of the unknown cells of a column -> (n, V)."""
-        law = self.places[d]
-        whole = law.shares(asked[d]) if d in asked else torch.ones(law.size, dtype=torch.float64)
-        numbers = whole * (torch.arange(law.size) < law.intervals)
-        return torch.where((cell > law.size)[:, None], numbers, whole)
-
     def _last(self, batch: Batch, column: int) -> Float[Tensor, "n v"]:
         """P(v of the column | what is known of the others) -> (n, V) float64.
 
         Read off, where the column is the last of the order (averaged over particles where others are unknown) or the
         order is any; else the shares of particles that are drawn in it.
         """
-        cells = self.find(batch).clone()
+        cells = self.find(batch)
         cells[:, column] = self.sizes[column]
         if self.any_order:
             return self._given(cells, column).exp()
@@ -389,7 +334,7 @@ class Autoregressive(Model):
             state[:, :, d] = place
             for e in later:
                 log_p = self._column(state.flatten(0, 1), e)
-                log_w = log_w - self._pick(log_p, cells[:, e].repeat_interleave(count)).unflatten(0, (n, count))
+                log_w = log_w + of_cell(log_p, cells[:, e].repeat_interleave(count)).unflatten(0, (n, count))
             out[d] = torch.logsumexp(log_w, 1) - found[[d, *later]].sum(0)
         return out
 
