@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Generator, Tensor
 
-from begat.core import Batch, Label, Model, Objective, Region, Spec
+from begat.core import Batch, Label, Objective, Spec
 from begat.errors import Impossible
+from begat.families.over_places import Cells, Heads, OverPlaces, PerRow, Regions, of_cell
 from begat.leaves.places import Places
 from begat.random import Noise, mixed
 
-PerRow = Float[Tensor, " n"]
-Cells = Int[Tensor, "n d"]
 Latent = Float[Tensor, "n l"]
-Regions = Mapping[int, Region]
 ROWS = 8192
 """Latents that are decoded at a time."""
 
 
 @runtime_checkable
-class Net(Protocol):
+class Net(Heads, Protocol):
     """Encoder and decoder: nets.coder."""
 
-    sizes: tuple[int, ...]
     latent: int
 
     def encode(self, cells: Cells) -> tuple[Latent, Latent]: ...
     def decode(self, z: Latent) -> Float[Tensor, "n width"]: ...
-    def log_odds(self, h: Float[Tensor, "n width"], d: int) -> Float[Tensor, "n v"]: ...
 
 
 class Found(NamedTuple):
@@ -47,7 +42,7 @@ class Found(NamedTuple):
         return torch.logsumexp(self.log_w, 1) - math.log(self.log_w.shape[1])
 
 
-class VAE(Model):
+class VAE(OverPlaces):
     """P(x) = int N(z; 0, I) prod_d P(v_d | z) q(x_d) / q(v_d) dz, v the places of x.
 
     Given the latent z columns are independent, each a tilt of its own law; within a place a column follows that law's q
@@ -73,10 +68,10 @@ class VAE(Model):
     def __init__(
         self, spec: Spec, places: Sequence[Places], net: Net, *, beta: float, free: float, hide: float, samples: int
     ):
-        super().__init__()
-        self.spec, self.places, self.net = spec, tuple(places), net
+        super().__init__(spec, places, net)
         self.beta, self.free, self.hide, self.samples = beta, free, hide, samples
-        self.unknown = torch.tensor([p.size for p in places])
+
+    net: Net
 
     # objective ----------------------------------------------------------------------------------------------------
     def objectives(self) -> tuple[Objective, ...]:
@@ -88,25 +83,14 @@ class VAE(Model):
         cells = batch.x[0]
         some, part, each, drawn = noise.uniform(1), noise.uniform(1), noise.uniform(cells.shape[1]), self.net.latent
         if self.training and self.hide:
-            cells = torch.where((some < self.hide) & (each < part), self.unknown.to(cells.device), cells)
+            cells = torch.where((some < self.hide) & (each < part), self.sizes.to(cells.device), cells)
         mean, log_sigma = self.net.encode(self._seen(cells))
         z = mean + log_sigma.exp() * noise.normal(drawn)
         kl = 0.5 * (mean**2 + (2 * log_sigma).exp() - 1) - log_sigma
         if self.training:
             kl = self.beta * (kl.clamp(min=self.free) if self.free else kl)
-        return kl.sum(1) - self._log_likelihood(z, cells)
-
-    def _log_likelihood(self, z: Latent, cells: Cells) -> PerRow:
-        """sum_d log P(v_d | z) of the cells that are known -> (n,)."""
-        h, total = self.net.decode(z), torch.zeros(len(z), device=z.device)
-        for d, size in enumerate(self.net.sizes):
-            target = torch.where(cells[:, d] < size, cells[:, d], -1)
-            total = total - F.cross_entropy(self.net.log_odds(h, d).float(), target, reduction="none", ignore_index=-1)
-        return total
-
-    def _seen(self, cells: Cells) -> Cells:
-        """Cells as the encoder sees them: that a number is not known is that nothing is."""
-        return torch.minimum(cells, self.unknown.to(cells.device))
+        h = self.net.decode(z)
+        return kl.sum(1) - torch.stack([self._log_cell(h, d, cell) for d, cell in enumerate(cells.T)]).sum(0)
 
     # the latent ---------------------------------------------------------------------------------------------------
     def encode(self, batch: Batch) -> Latent:
@@ -115,9 +99,7 @@ class VAE(Model):
 
     def decode(self, z: Latent, *, generator: Generator) -> Batch:
         """A row drawn from P(x | z) for each latent (n, L)."""
-        values, codes = (field.shape[0] for field in self.spec.fields)
-        x = (torch.zeros(len(z), values, dtype=torch.float64), torch.zeros(len(z), codes, dtype=torch.int32))
-        batch = Batch(x, tuple(torch.zeros_like(c, dtype=torch.bool) for c in x))
+        batch = self.nothing(len(z))
         return self._filled(batch, self.find(batch), z, {}, generator)
 
     # sampler ------------------------------------------------------------------------------------------------------
@@ -156,9 +138,7 @@ class VAE(Model):
                 drawn = (cells[rows, d] >= law.size).nonzero()[:, 0]
                 if not len(drawn):
                     continue
-                p = self._law(h[drawn], d).exp()
-                share = self._share(d, cells[rows[drawn], d], asked)
-                p = p if share is None else p * share
+                p = self._law(h[drawn], d).exp() * self._shares(d, cells[rows[drawn], d], asked)
                 u = torch.rand(len(drawn), 1, generator=rng, dtype=torch.float64) * p.sum(1, keepdim=True)
                 place = (p.cumsum(1) <= u).sum(1).clamp(max=law.size - 1)
                 law.write(law.draw(place, asked.get(d), generator=rng), x[0], x[1], rows[drawn])
@@ -168,16 +148,16 @@ class VAE(Model):
     def log_prob(self, batch: Batch, asked: Regions | None = None) -> PerRow:
         """A lower bound of log P(x), or of log P(what is known, unknown cells in their regions) -> (n,) float64."""
         cells = self.find(batch)
-        return self._bound(cells, asked or {}) + self._within(batch, cells)
+        return self._log_bound(cells, asked or {}) + self._own(batch, cells).sum(0)
 
     def log_joint(self, batch: Batch, column: int) -> Float[Tensor, "v n"]:
         """Bounds of log P(x_column at each level, the other columns), of a column of levels -> (V, n) float64."""
-        cells, out = self.find(batch).clone(), []
-        within = self._within(batch, cells)
+        cells, out = self.find(batch), []
+        own = self._own(batch, cells).sum(0)
         for v in range(self.places[column].size):
             cells[:, column] = v
-            out.append(self._bound(cells, {}))
-        return torch.stack(out) + within
+            out.append(self._log_bound(cells, {}))
+        return torch.stack(out) + own
 
     def log_posterior(self, batch: Batch, column: int) -> Float[Tensor, "v n"]:
         """log P(x_column at each level | the other columns) -> (V, n) float64: the mean over weighted latents."""
@@ -189,47 +169,19 @@ class VAE(Model):
 
     def surprise(self, batch: Batch) -> Float[Tensor, "d n"]:
         """-log P(x_d | all other columns) -> (D, n) float64; 0 for unknown cells."""
-        cells, out = self.find(batch), []
-        for d, law in enumerate(self.places):
-            p = self._given(batch, d).gather(1, cells[:, d].clamp(max=law.size - 1)[:, None])[:, 0]
-            out.append(torch.where(cells[:, d] < law.size, -p.log() - self._own(batch, cells, d), 0.0))
-        return torch.stack(out)
+        cells = self.find(batch)
+        odd = torch.stack([-of_cell(self._given(batch, d), cell).log() for d, cell in enumerate(cells.T)])
+        return torch.where((cells < self.sizes).T, odd - self._own(batch, cells), 0.0)
 
     # latents of rows ----------------------------------------------------------------------------------------------
-    @property
-    def device(self) -> torch.device:
-        """Where its networks lie; the laws of columns are asked on the processor."""
-        return next(self.parameters()).device
-
-    def find(self, batch: Batch) -> Cells:
-        """The place of each cell -> (n, D); V where it is unknown, V + 1 where only its number is."""
-        return torch.stack([p.find(batch) for p in self.places], 1)
-
-    def _own(self, batch: Batch, cells: Cells, d: int) -> PerRow:
-        """log q(x_d) - log q(v_d) -> (n,); 0 where it is unknown."""
-        return self.places[d].log_inside(batch, cells[:, d])
-
-    def _within(self, batch: Batch, cells: Cells) -> PerRow:
-        return sum((self._own(batch, cells, d) for d in range(len(self.places))), torch.zeros(len(batch)).double())
-
     def _law(self, h: Float[Tensor, "n width"], d: int) -> Float[Tensor, "n v"]:
         """log P(v_d | z) -> (n, V) float64."""
         return self.net.log_odds(h, d).cpu().double().log_softmax(1)
 
     def _free(self, cells: Cells, asked: Regions) -> Tensor:
         """Whether nothing is known of a row -> (n,)."""
-        free = (cells == self.unknown).all(1)
+        free = (cells == self.sizes).all(1)
         return free & ~torch.tensor(bool(asked))
-
-    def _share(self, d: int, cell: Int[Tensor, " n"], asked: Regions) -> Float[Tensor, "n v"] | None:
-        """P(x in its region | place) of unknown cells of a column -> (n, V); None where all have none."""
-        law = self.places[d]
-        bound = cell > law.size
-        if d not in asked and not bound.any():
-            return None
-        whole = law.shares(asked[d]) if d in asked else torch.ones(law.size, dtype=torch.float64)
-        numbers = whole * (torch.arange(law.size) < law.intervals)
-        return torch.where(bound[:, None], numbers, whole)
 
     def _find(self, cells: Cells, asked: Regions, noise: Float[Tensor, "_ s l"]) -> Found:
         """Latents of these rows from noise (n or 1, S, L), weighted by what is known."""
@@ -245,18 +197,17 @@ class VAE(Model):
     def _log_told(self, z: Latent, cells: Cells, asked: Regions) -> PerRow:
         """log P(known cells, unknown ones in their regions | z) -> (n,)."""
         h, total = self.net.decode(z.to(self.device)), torch.zeros(len(z), dtype=torch.float64)
-        for d, law in enumerate(self.places):
-            cell = cells[:, d]
-            known, share = cell < law.size, self._share(d, cell, asked)
-            if not known.any() and share is None:
-                continue
+        known, bound = cells < self.sizes, self._bound(cells, asked)
+        for d in (known | bound).any(0).nonzero()[:, 0].tolist():
             log_p = self._law(h, d)
-            own = log_p.gather(1, cell.clamp(max=law.size - 1)[:, None])[:, 0]
-            bound = torch.zeros(()).double() if share is None else (log_p.exp() * share).sum(1).log()
-            total = total + torch.where(known, own, bound)
+            total += torch.where(known[:, d], of_cell(log_p, cells[:, d]), 0.0)
+            if bound[:, d].any():
+                inside = (log_p.exp() * self._shares(d, cells[:, d], asked)).sum(1).log()
+                total += torch.where(bound[:, d], inside, 0.0)
         return total
 
-    def _bound(self, cells: Cells, asked: Regions) -> PerRow:
+    def _log_bound(self, cells: Cells, asked: Regions) -> PerRow:
+        """A lower bound of log P(known places, unknown ones in their regions) -> (n,)."""
         out = torch.zeros(len(cells), dtype=torch.float64)
         told = (~self._free(cells, asked)).nonzero()[:, 0]
         for rows in told.split(max(ROWS // self.samples, 1)) if len(told) else ():
@@ -271,8 +222,8 @@ class VAE(Model):
 
     def _given(self, batch: Batch, column: int) -> Float[Tensor, "n v"]:
         """P(v of the column | what is known of the others) -> (n, V) float64."""
-        cells = self.find(batch).clone()
-        cells[:, column] = self.unknown[column]
+        cells = self.find(batch)
+        cells[:, column] = self.sizes[column]
         out = torch.empty(len(cells), self.places[column].size, dtype=torch.float64)
         for rows in torch.arange(len(cells)).split(max(ROWS // self.samples, 1)):
             found = self._find(cells[rows], {}, self._noise())
