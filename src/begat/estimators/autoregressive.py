@@ -124,7 +124,7 @@ class Autoregressive(OverPlaces):
         mark with its number, the number of marks and the held-out score. Interrupted, a fit keeps its best state.
         """
         started = monotonic()
-        rows = by_gradient.rows_of(self, X, y, sample_weight, checkpoint)
+        rows = self._counted(X, y, sample_weight, checkpoint)
         order, seed = self._order([slot.column.name for slot in self._joint.slots]), seed_of(self.random_state)
         free = self._free
         self._size = Size.of(len(rows.places), self)

@@ -10,15 +10,11 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from begat.codecs import frame
-from begat.codecs.source import TableSource
 from begat.core import Batch
-from begat.errors import DataError
-from begat.estimators import parameters, places_file, target, training
-from begat.estimators.checkpoint import Checkpoint, prepared
-from begat.estimators.cutting import Cut, cut
+from begat.estimators import places_file, training
+from begat.estimators.checkpoint import Checkpoint
+from begat.estimators.cutting import Cut
 from begat.estimators.device import chosen
-from begat.estimators.over_places import OverPlaces
 from begat.fitting.loop import Plan, Run, held_out_score, train
 from begat.fitting.together import joined
 from begat.leaves.places import Places
@@ -41,31 +37,6 @@ class Said(Protocol):
     device: str
     seconds: float | None
     random_state: Any
-
-
-def rows_of(estimator: OverPlaces, X: Any, y: Any, sample_weight: Any, checkpoint: str | PathLike[str] | None) -> Cut:
-    """The rows of a fit as places, those of weight 0 left out, and the estimator set out for them."""
-    parameters.check(estimator)
-    if checkpoint is not None:
-        prepared(checkpoint)
-        if estimator.random_state is None:
-            raise DataError("random_state is None, and a checkpoint is of one fit; give random_state a number")
-    for name in [n for n in vars(estimator) if n.endswith("_") and not n.startswith("_")]:
-        delattr(estimator, name)
-    if isinstance(X, TableSource):
-        rows = training.of_source(estimator, X, y, sample_weight)
-    else:
-        X = frame.as_frame(X)
-        goal = target.split(X, y, estimator.task, parameters.schema(estimator))
-        rows = training.of_table(estimator, X, goal, sample_weight)
-    estimator._set_out(rows.border)
-    parts = cut(estimator.leaves, estimator._joint.slots, rows, estimator._joint.put)
-    if parts.weight is not None:
-        counts = parts.weight > 0
-        parts = parts._replace(cells=parts.cells[counts], weight=parts.weight[counts])
-        if not len(parts.cells):
-            raise DataError("all sample weights are zero; give at least one row a positive weight")
-    return parts
 
 
 def batch_of(rows: Cut, said: Said) -> int:

@@ -14,13 +14,12 @@ from torch import Tensor
 
 from begat.codecs import frame
 from begat.codecs.levels import Missing, Unseen
-from begat.codecs.source import TableSource
 from begat.codecs.table import Slot
 from begat.core import Batch, Region
 from begat.errors import DataError, did_you_mean
 from begat.estimators import circuit_file as file
-from begat.estimators import circuit_fit, parameters, places_file, structure, target, training, trials
-from begat.estimators.checkpoint import Checkpoint, prepared
+from begat.estimators import circuit_fit, places_file, structure, training, trials
+from begat.estimators.checkpoint import Checkpoint
 from begat.estimators.circuit_fit import ROWS
 from begat.estimators.cutting import Cut, cut
 from begat.estimators.marginal import marginal_of
@@ -33,7 +32,7 @@ from begat.fitting.counted import pieces
 from begat.fitting.course import INTERRUPTED
 from begat.fitting.em import Course
 from begat.leaves.places import Places
-from begat.random import Seed, generator
+from begat.random import Seed, generator, seed_of
 from begat.schema import Schema
 
 BATCH = 1024
@@ -126,32 +125,17 @@ class Circuit(OverPlaces):
         epoch with its number, the number of epochs and the held-out score. Interrupted, a fit keeps its best state so
         far, and raises before there is one.
         """
-        parameters.check(self)
-        if checkpoint is not None and self.random_state is None:
-            raise DataError("random_state is None, and a checkpoint is of one fit; give random_state a number")
-        if checkpoint is not None:
-            prepared(checkpoint)
         started, until = monotonic(), torch.inf
+        rows = self._begin(X, y, sample_weight, checkpoint)
         if self.seconds is not None and checkpoint is None:  # what trials choose, a fit that goes on must find again
             until = started + TRIALS * self.seconds
-        for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_")]:
-            delattr(self, name)
-        if isinstance(X, TableSource):
-            rows = training.of_source(self, X, y, sample_weight)
-        else:
-            X = frame.as_frame(X)
-            goal = target.split(X, y, self.task, parameters.schema(self))
-            rows = training.of_table(self, X, goal, sample_weight)
-        self._set_out(rows.border)
         slots = self._joint.slots
         hub = None if self.lean_on in ("auto", None) else self._hub(slots)
         parts = cut(self.leaves, slots, rows, self._joint.put)
-        if parts.weight is not None and not float(parts.weight.sum()) > 0:
-            raise DataError("all sample weights are zero; give at least one row a positive weight")
-        n = len(parts.cells) if parts.weight is None else int((parts.weight > 0).sum())
+        n = len(parts.counted().cells)
         hide = circuit_fit.hidden(n) if self.hide == "auto" else float(self.hide)
         rank = circuit_fit.ranked(n) if self.rank == "auto" else int(self.rank)
-        seed = generator(self.random_state).initial_seed()
+        seed = seed_of(self.random_state)
         made = circuit_fit.Recipe(
             self._joint.spec, self._joint.target, self.shape == "tree", rank, self.alpha, hide, seed
         )
@@ -163,10 +147,7 @@ class Circuit(OverPlaces):
             parts = trials.merged(parts, found, trials.leant(found, slots, rows, self._joint.put))
             first = found.apart(first)
         made = trials.pulled(made, parts.places, first, until)
-        if parts.weight is not None:  # a row of weight 0 is none
-            counts = parts.weight > 0
-            parts = parts._replace(cells=parts.cells[counts], weight=parts.weight[counts])
-        return self._learn(parts, made, found, started, checkpoint, tell)
+        return self._learn(parts.counted(), made, found, started, checkpoint, tell)
 
     def _hub(self, slots: tuple[Slot, ...]) -> int:
         """The number of the column that others shall lean on."""

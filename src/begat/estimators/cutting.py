@@ -12,7 +12,7 @@ from torch import Tensor
 
 from begat.codecs.table import Slot
 from begat.core import Batch, Stats
-from begat.errors import BegatError
+from begat.errors import BegatError, DataError
 from begat.estimators import leaves, training
 from begat.leaves.part import Part
 from begat.leaves.places import Places
@@ -31,6 +31,15 @@ class Cut(NamedTuple):
     cells: Int[Tensor, "n d"]
     weight: Float[Tensor, " n"] | None
     names: dict[Any, str]
+
+    def counted(self) -> Cut:
+        """The rows without those of weight 0, which are none. DataError where no row is left."""
+        if self.weight is None:
+            return self
+        here = self.weight > 0
+        if not here.any():
+            raise DataError("all sample weights are zero; give at least one row a positive weight")
+        return self._replace(cells=self.cells[here], weight=self.weight[here])
 
 
 def cut(wanted: Any, slots: Sequence[Slot], rows: training.Training, seen_as: Callable[[Batch], Batch]) -> Cut:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from begat.codecs import frame
+from begat.codecs.source import TableSource
 from begat.core import Batch, Region
-from begat.errors import Impossible
+from begat.errors import DataError, Impossible
+from begat.estimators import parameters, target, training
 from begat.estimators.base import Generative
+from begat.estimators.checkpoint import prepared
 from begat.estimators.class_column import ClassColumn
+from begat.estimators.cutting import Cut, cut
 from begat.fitting.counted import by_rows, pieces
 from begat.leaves.places import Places
 
@@ -41,6 +47,29 @@ class OverPlaces(Generative):
     def _joint(self) -> ClassColumn:
         """The columns of the one joint."""
         return ClassColumn(self.border_)
+
+    def _begin(self, X: Any, y: Any, sample_weight: Any, checkpoint: str | PathLike[str] | None) -> training.Training:
+        """The rows of a fit that forgets the one before it, with hyper-parameters and the checkpoint's folder looked at
+        first, and the estimator set out for them."""
+        parameters.check(self)
+        if checkpoint is not None and self.random_state is None:
+            raise DataError("random_state is None, and a checkpoint is of one fit; give random_state a number")
+        if checkpoint is not None:
+            prepared(checkpoint)
+        for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_")]:
+            delattr(self, name)
+        if isinstance(X, TableSource):
+            rows = training.of_source(self, X, y, sample_weight)
+        else:
+            X = frame.as_frame(X)
+            rows = training.of_table(self, X, target.split(X, y, self.task, parameters.schema(self)), sample_weight)
+        self._set_out(rows.border)
+        return rows
+
+    def _counted(self, X: Any, y: Any, sample_weight: Any, checkpoint: str | PathLike[str] | None) -> Cut:
+        """The rows of a fit as places."""
+        rows = self._begin(X, y, sample_weight, checkpoint)
+        return cut(self.leaves, self._joint.slots, rows, self._joint.put).counted()
 
     # what the verbs ask -------------------------------------------------------------------------------------------
     def _log_joint(self, batch: Batch) -> Tensor:

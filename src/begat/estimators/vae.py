@@ -112,7 +112,7 @@ class VAE(OverPlaces):
     ) -> Self:
         """Learn the joint of X and y; arguments as of Autoregressive.fit."""
         started = monotonic()
-        rows, seed = by_gradient.rows_of(self, X, y, sample_weight, checkpoint), seed_of(self.random_state)
+        rows, seed = self._counted(X, y, sample_weight, checkpoint), seed_of(self.random_state)
         size = Size(self.latent, self.width, EMBED, RANK, self.depth)
         self.model_ = self._model(rows.places, size, torch.Generator().manual_seed(mixed(seed, "weights")))
         by_gradient.learn(
