@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from begat.core import Batch, Objective
-from begat.fitting.loop import Plan, _order, train
+from begat.fitting.loop import train
+from begat.fitting.plan import Plan, order_of
 
 REPEATS = 7
 
@@ -74,7 +75,7 @@ CASES = {
 def bare(model: Regression, x: Tensor, y: Tensor, plan: Plan) -> None:
     """The steps written out."""
     optimiser = torch.optim.AdamW(model.parameters(), lr=plan.rate, betas=plan.betas, weight_decay=0.0, fused=True)
-    for rows in _order(plan, 0, len(x)):
+    for rows in order_of(plan, 0, len(x)):
         loss = model.loss(x[rows], y[rows]).mean()
         loss.backward()
         optimiser.step()

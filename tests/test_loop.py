@@ -18,7 +18,8 @@ from torch import nn
 
 from begat.core import Batch, Objective
 from begat.fitting.course import DIVERGED, INTERRUPTED, STOPPED
-from begat.fitting.loop import BAD, Plan, Run, _order, held_out_score, train
+from begat.fitting.loop import BAD, held_out_score, train
+from begat.fitting.plan import Plan, Run, order_of
 from begat.random import Noise
 
 
@@ -84,12 +85,12 @@ def test_two_players_lower_each_its_own():
 
 def test_every_row_comes_once_in_an_epoch_and_batches_are_of_one_size():
     for n, size in ((10, 3), (7, 7), (5, 8), (12, 4)):
-        batches = list(_order(Plan(steps=40, batch=size), 0, n))
+        batches = list(order_of(Plan(steps=40, batch=size), 0, n))
         assert {len(b) for b in batches} == {min(size, n)}
         stream = torch.cat(batches)
         for epoch in stream[: len(stream) // n * n].split(n):
             assert sorted(epoch.tolist()) == list(range(n))
-        later = list(_order(Plan(steps=40, batch=size), 17, n))
+        later = list(order_of(Plan(steps=40, batch=size), 17, n))
         assert all(torch.equal(a, b) for a, b in zip(batches[17:], later, strict=True))
 
 

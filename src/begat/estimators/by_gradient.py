@@ -15,7 +15,8 @@ from begat.estimators import places_file, training
 from begat.estimators.checkpoint import Checkpoint
 from begat.estimators.cutting import Cut
 from begat.estimators.device import chosen
-from begat.fitting.loop import Plan, Run, held_out_score, train
+from begat.fitting.loop import held_out_score, train
+from begat.fitting.plan import Plan, Run
 from begat.fitting.together import joined
 from begat.leaves.places import Places
 from begat.nets.places import Scale
