@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from begat.core import Batch, Label, Objective, Spec
 from begat.errors import Impossible
 from begat.families.over_places import Cells, Heads, OverPlaces, PerRow, Regions, of_cell
 from begat.leaves.places import Places
+from begat.maths.choice import at_share
+from begat.maths.particles import resampled, strata
 from begat.random import Noise, mixed
 
 PARTICLES = 64
@@ -111,8 +113,7 @@ class Autoregressive(OverPlaces):
             share = walk.log_w.softmax(1)
             if (lost := ~torch.isfinite(walk.log_evidence())).any():
                 raise Impossible(int(rows[lost][0]))
-            pick = (share.cumsum(1) <= u[:, :1, -1].double()).sum(1).clamp(max=count - 1)
-            place[rows] = walk.cells[torch.arange(len(rows)), pick]
+            place[rows] = walk.cells[torch.arange(len(rows)), at_share(share, u[:, 0, -1])]
         x = [each.clone() for each in batch.x]
         x[0] = x[0].double()
         for d, law in enumerate(self.places):
@@ -266,22 +267,16 @@ class Autoregressive(OverPlaces):
                 p = log_p.exp()
                 if bound[:, d].any():
                     p = p * self._shares(d, cell, asked)[:, None]
-                mass = p.sum(2)
-                pick = (p.cumsum(2) <= (u[:, :, d] * mass)[:, :, None]).sum(2).clamp(max=p.shape[2] - 1)
+                pick = at_share(p, u[:, :, d].expand(n, -1))
                 state[:, :, d] = torch.where(here[:, None], pick, state[:, :, d])
-                log_w = log_w + torch.where(bound[:, d, None], mass.log(), 0.0)
+                log_w = log_w + torch.where(bound[:, d, None], p.sum(2).log(), 0.0)
             if count > 1 and telling[:, d].any():
-                state, log_w, log_z = _resampled(state, log_w, log_z, u[:, 0, len(self.places) + d])
+                state, log_w, log_z = resampled(state, log_w, log_z, u[:, 0, len(self.places) + d])
         return Walk(state, log_w, log_z)
 
     def _uniform(self, n: int, count: int, generator: Generator) -> Float[Tensor, "n s e"]:
-        """Uniform numbers of the particles of n rows, two of each column (what is drawn, and where resampling begins)
-        and one more, the particles of a row in strata of equal width (a Latin hypercube) -> (n, S, 2 D + 1)."""
-        u = torch.rand(n, count, 2 * len(self.places) + 1, generator=generator)
-        if count == 1:
-            return u
-        strata = torch.rand(u.shape, generator=generator).argsort(1)
-        return ((strata + u) / count).clamp(max=1 - 2**-24)
+        """The particles' numbers: two of each column, what is drawn and where resampling begins, and one more."""
+        return strata(n, count, 2 * len(self.places) + 1, generator)
 
     def _last(self, batch: Batch, column: int) -> Float[Tensor, "n v"]:
         """P(v of the column | what is known of the others) -> (n, V) float64.
@@ -327,7 +322,7 @@ class Autoregressive(OverPlaces):
                 place, log_w = torch.arange(p.shape[1]).expand(n, -1), p.log()
             else:
                 at = (torch.arange(CANDIDATES) + 0.5) / CANDIDATES
-                place = (p.cumsum(1)[:, None] <= at[:, None]).sum(2).clamp(max=p.shape[1] - 1)
+                place = at_share(p[:, None].expand(-1, CANDIDATES, -1), at.expand(n, -1))
                 log_w = torch.full(place.shape, -math.log(CANDIDATES), dtype=torch.float64)
             count = place.shape[1]
             state = cells[:, None].expand(n, count, -1).clone()
@@ -337,23 +332,3 @@ class Autoregressive(OverPlaces):
                 log_w = log_w + of_cell(log_p, cells[:, e].repeat_interleave(count)).unflatten(0, (n, count))
             out[d] = torch.logsumexp(log_w, 1) - found[[d, *later]].sum(0)
         return out
-
-
-def _resampled(
-    state: Int[Tensor, "n s d"], log_w: Float[Tensor, "n s"], log_z: PerRow, u: Float[Tensor, " _"]
-) -> tuple[Int[Tensor, "n s d"], Float[Tensor, "n s"], PerRow]:
-    """Particles drawn anew by their weights in rows where few have most of it: systematic resampling."""
-    count = log_w.shape[1]
-    share = log_w.softmax(1)
-    few: Bool[Tensor, " n"] = (1 / (share**2).sum(1) < count / 2) & torch.isfinite(log_w.amax(1))
-    if not few.any():
-        return state, log_w, log_z
-    at = (torch.arange(count) + u[:, None].double()) / count
-    picked = torch.searchsorted(share.cumsum(1).contiguous(), at.expand(len(share), -1).contiguous(), right=True)
-    moved = state.gather(1, picked.clamp(max=count - 1)[:, :, None].expand_as(state))
-    mean = torch.logsumexp(log_w, 1) - math.log(count)
-    return (
-        torch.where(few[:, None, None], moved, state),
-        torch.where(few[:, None], 0.0, log_w),
-        log_z + torch.where(few, mean, 0.0),
-    )

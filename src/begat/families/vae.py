@@ -14,6 +14,7 @@ from begat.core import Batch, Label, Objective, Spec
 from begat.errors import Impossible
 from begat.families.over_places import Cells, Heads, OverPlaces, PerRow, Regions, of_cell
 from begat.leaves.places import Places
+from begat.maths.choice import at_share
 from begat.random import Noise, mixed
 
 Latent = Float[Tensor, "n l"]
@@ -123,9 +124,8 @@ class VAE(OverPlaces):
             found = self._find(cells[rows], asked, noise)
             if (lost := ~torch.isfinite(found.log_bound())).any():
                 raise Impossible(int(rows[lost][0]))
-            u = torch.rand(len(rows), 1, generator=generator, dtype=torch.float64)
-            pick = (found.log_w.softmax(1).cumsum(1) <= u).sum(1).clamp(max=self.samples - 1)
-            z[rows] = found.z[torch.arange(len(rows)), pick]
+            u = torch.rand(len(rows), generator=generator, dtype=torch.float64)
+            z[rows] = found.z[torch.arange(len(rows)), at_share(found.log_w.softmax(1), u)]
         return self._filled(batch, cells, z, asked, generator)
 
     def _filled(self, batch: Batch, cells: Cells, z: Latent, asked: Regions, rng: Generator) -> Batch:
@@ -139,8 +139,7 @@ class VAE(OverPlaces):
                 if not len(drawn):
                     continue
                 p = self._law(h[drawn], d).exp() * self._shares(d, cells[rows[drawn], d], asked)
-                u = torch.rand(len(drawn), 1, generator=rng, dtype=torch.float64) * p.sum(1, keepdim=True)
-                place = (p.cumsum(1) <= u).sum(1).clamp(max=law.size - 1)
+                place = at_share(p, torch.rand(len(drawn), generator=rng, dtype=torch.float64))
                 law.write(law.draw(place, asked.get(d), generator=rng), x[0], x[1], rows[drawn])
         return batch.filled((x[0], x[1]))
 

@@ -8,12 +8,11 @@ from time import monotonic
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import nn
 
 from begat.core import Batch
 from begat.fitting.course import DIVERGED, INTERRUPTED, STOPPED
 from begat.fitting.marks import Marks, Scores, put
-from begat.fitting.plan import Plan, Rows, Run, Tensors, order_of
+from begat.fitting.plan import Plan, Rows, Run, order_of
 from begat.fitting.player import Player, alone
 from begat.fitting.together import ALONE, World
 from begat.random import Noise, mixed
@@ -64,8 +63,8 @@ def train(
         for player in players:
             player.restore(run.optimiser)
     if plan.average:
-        weights = {name: p.detach().clone() for name, p in model.named_parameters()}
-        run.average = {name: run.average.get(name, p).to(p.device) for name, p in weights.items()}
+        followed = {name: p.detach() for name, p in model.named_parameters()}
+        run.average = {name: run.average.get(name, p).to(p.device, copy=True) for name, p in followed.items()}
     marks = Marks(model, players, plan, run, score, keep if world.rank == 0 else None, tell)
     marks.begin()
     model.train()
@@ -78,7 +77,9 @@ def train(
                 with alone(players, player):
                     player.step(batch, run.step, mine.start, len(rows))
             run.step += 1
-            _follow(run.average, model, plan, run.step)
+            if plan.average:
+                moved = 1 - min(plan.average, (1 + run.step) / (10 + run.step))
+                torch._foreach_lerp_(list(run.average.values()), list(followed.values()), moved)
             late = seconds is not None and world.any(monotonic() - started > seconds, device)
             if max(player.bad for player in players) >= BAD:
                 run.ended = DIVERGED
@@ -96,8 +97,8 @@ def train(
         run.ended = INTERRUPTED
     if run.ended == DIVERGED:
         warnings.warn(
-            f"the fit diverged at step {run.step:,}: no finite gradient in {BAD} steps; it keeps its best state so far "
-            f"(a rate below {plan.rate:g} may help)",
+            f"the fit diverged at step {run.step:,}: no finite gradient in {BAD} steps, or no finite score; it keeps "
+            f"its best state so far (a rate below {plan.rate:g} may help)",
             UserWarning,
             stacklevel=2,
         )
@@ -119,12 +120,3 @@ def held_out_score(model: Any, batch: Batch, seed: int) -> Callable[[], Scores]:
         return torch.cat(found)
 
     return score
-
-
-def _follow(average: Tensors, model: nn.Module, plan: Plan, step: int) -> None:
-    """Move the running mean towards the weights; at first, when they are still moving far, faster."""
-    if average:
-        keep = min(plan.average, (1 + step) / (10 + step))
-        weights = dict(model.named_parameters())
-        with torch.no_grad():
-            torch._foreach_lerp_(list(average.values()), [weights[name].detach() for name in average], 1 - keep)

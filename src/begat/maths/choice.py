@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Generator, Tensor
 
 
@@ -12,3 +12,10 @@ def choose(log_p: Float[Tensor, "m n"], *, generator: Generator) -> Int[Tensor, 
     below = torch.softmax(log_p.double(), 0).nan_to_num(1.0).cumsum(0)
     u = torch.rand(log_p.shape[1], generator=generator, dtype=torch.float64) * below[-1]
     return (below <= u).sum(0).clamp(max=len(log_p) - 1)
+
+
+def at_share(p: Float[Tensor, "*n v"], u: Shaped[Tensor, "*n"]) -> Int[Tensor, "*n"]:
+    """The index that has the share u of the mass of p (..., V) below its end, u from [0, 1) -> (...); its own inverse
+    distribution function, so that uniform u draw it."""
+    below = p.cumsum(-1)
+    return (below <= (u.double() * below[..., -1])[..., None]).sum(-1).clamp(max=p.shape[-1] - 1)
