@@ -131,8 +131,9 @@ class Autoregressive(OverPlaces):
         rng = torch.Generator().manual_seed(mixed(seed, "weights"))
         net = network(rows.places, order, free, self._size, rng)
         self.model_ = Model(self._joint.spec, rows.places, net, order, any_order=free)
+        examples, floor = by_gradient.as_cells(rows)
         by_gradient.learn(
-            self, rows, seed, batch=by_gradient.batch_of(rows, self), patience=PATIENCE,
+            self, rows, examples, seed, floor=floor, batch=by_gradient.batch_of(rows, self), patience=PATIENCE,
             rate=RATES[free] if self.rate == "auto" else float(self.rate),
             decay=DECAYS[free] if self.decay == "auto" else float(self.decay),
             sizes=[order, *self._size, *net.sizes], started=started, checkpoint=checkpoint, tell=tell,

@@ -7,10 +7,12 @@ from os import PathLike
 from time import monotonic
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from begat.core import Batch
+from begat.errors import DataError
 from begat.estimators import places_file, training
 from begat.estimators.checkpoint import Checkpoint
 from begat.estimators.cutting import Cut
@@ -51,12 +53,14 @@ def batch_of(rows: Cut, said: Said) -> int:
 def learn(
     estimator: Any,
     rows: Cut,
+    examples: Batch,
     seed: int,
     *,
     rate: float,
     decay: float,
     batch: int,
     patience: int,
+    floor: Tensor,
     sizes: Any,
     started: float,
     checkpoint: str | PathLike[str] | None,
@@ -64,15 +68,16 @@ def learn(
 ) -> None:
     """Fit the estimator's `model_` to these rows, of which some are held out; sets what the estimator says of its fit.
 
-    sizes: what else a checkpoint must agree in. Where nothing is said of `epochs` the fit has PASSES or STEPS at most;
-    a number of them is made in full. The rate is constant: what the fit gives is the mean of the weights over the last
+    examples: the rows as the model reads them. floor: what the held-out score is counted from, of each row (n,). sizes:
+    what else a checkpoint must agree in. Where nothing is said of `epochs` the fit has PASSES or STEPS at most; a
+    number of them is made in full. The rate is constant: what the fit gives is the mean of the weights over the last
     ninth of the steps, and it ends when that has not been better for so many marks.
     """
     n, weight = len(rows.cells), rows.weight
     estimator.leaves_, estimator.rows_ = rows.names, float(n if weight is None else weight.sum())
     held, here = training.held_out(n, estimator.validation, seed)
     share = None if weight is None else (weight[here] / weight[here].mean()).float()
-    feed = Batch((rows.cells[here].long(),), (None,), None, share)
+    feed = examples.rows(here).having(weight=share)
     one = -(-len(feed) // batch)
     until_it_stalls = estimator.epochs == "auto"
     plan = Plan(
@@ -81,7 +86,7 @@ def learn(
         patience=patience if len(held) and until_it_stalls else None, seed=seed,
     )  # fmt: skip
     device = chosen(estimator.device)
-    run, keep, score, floor = Run(), None, None, 0.0
+    run, keep, score, mean_floor = Run(), None, None, 0.0
     if checkpoint is not None:
         name = type(estimator).__name__.lower()
         store = Checkpoint(checkpoint, name, estimator, [seed, batch, sizes], rows)
@@ -91,12 +96,11 @@ def learn(
             store.write(*r.packed())
 
     if len(held):
-        seen = Batch((rows.cells[held].long(),), (None,)).to(device)
-        score = held_out_score(estimator.model_, seen, seed)
-        floor = float(sum(_base(p, c).mean() for p, c in zip(rows.places, rows.cells[held].T, strict=True)))
+        seen = examples.rows(held).having(weight=None).to(device)
+        score, mean_floor = held_out_score(estimator.model_, seen, seed), float(floor[held].mean())
 
     def told(step: int, steps: int, line: dict[str, float]) -> None:
-        gain = line["held"] - floor if "held" in line else None
+        gain = line["held"] - mean_floor if "held" in line else None
         tell(-(-step // plan.every), -(-steps // plan.every), gain)  # type: ignore[misc]
 
     left = None if estimator.seconds is None else max(estimator.seconds - (monotonic() - started), 1e-3)
@@ -107,7 +111,7 @@ def learn(
             tell=None if tell is None else told,
         )  # fmt: skip
     estimator.model_.requires_grad_(False)
-    estimator.history_ = [line["held"] - floor for line in run.history if "held" in line]
+    estimator.history_ = [line["held"] - mean_floor for line in run.history if "held" in line]
     estimator.ended_ = run.ended
     estimator._held = places_file.contains(estimator, rows)
 
@@ -128,6 +132,20 @@ def stated(kind: type[S], said: Any) -> S:
     return size
 
 
+def latent(z: Any, size: int) -> np.ndarray:
+    """Normal numbers of rows that a person gives (n, size), as float32. DataError for what are none."""
+    wanted = f"expected finite numbers (n, {size})"
+    try:
+        given = np.asarray(z)
+    except ValueError:  # lists of different lengths
+        raise DataError(f"z has rows of different lengths; {wanted}") from None
+    if given.dtype.kind not in "biuf" or given.ndim != 2 or given.shape[1] != size:
+        raise DataError(f"z is {given.dtype} of the shape {given.shape}; {wanted}")
+    if not len(given) or not np.isfinite(given).all():
+        raise DataError(f"z has no rows, or numbers that are not finite; {wanted}")
+    return given.astype(np.float32)
+
+
 def load(model: Any, tensors: Mapping[str, Tensor]) -> None:
     """Give a model's network the tensors of a file."""
     own = {n.removeprefix("net."): t.clone() for n, t in tensors.items() if n.startswith("net.")}
@@ -135,7 +153,10 @@ def load(model: Any, tensors: Mapping[str, Tensor]) -> None:
     model.eval().requires_grad_(False)
 
 
-def _base(places: Places, cells: Tensor) -> Tensor:
-    """log p0 of places that are known, 0 of others -> (n,)."""
-    known = cells < places.size
-    return torch.where(known, places.log_base[cells.long().clamp(max=places.size - 1)], 0.0)
+def as_cells(rows: Cut) -> tuple[Batch, Tensor]:
+    """Rows as places, and log P of each row under independent columns -> (n,); 0 of cells that are not known."""
+    floor = torch.zeros(len(rows.cells), dtype=torch.float64)
+    for places, cells in zip(rows.places, rows.cells.T, strict=True):
+        known = cells < places.size
+        floor += torch.where(known, places.log_base[cells.long().clamp(max=places.size - 1)], 0.0)
+    return Batch((rows.cells.long(),), (None,)), floor

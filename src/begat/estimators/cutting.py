@@ -42,8 +42,14 @@ class Cut(NamedTuple):
         return self._replace(cells=self.cells[here], weight=self.weight[here])
 
 
-def cut(wanted: Any, slots: Sequence[Slot], rows: training.Training, seen_as: Callable[[Batch], Batch]) -> Cut:
-    """The rows as places of these columns; `seen_as` puts a class among the codes. One pass over the rows."""
+def cut(
+    wanted: Any, slots: Sequence[Slot], rows: training.Training, seen_as: Callable[[Batch], Batch], *,
+    kernels: bool = True,
+) -> Cut:  # fmt: skip
+    """The rows as places of these columns; `seen_as` puts a class among the codes. One pass over the rows.
+
+    kernels: whether the automatic choice of a column's law tries kernel densities, which do not know their tails.
+    """
     wishes = leaves.settle(wanted, slots)
     if odd := [c for c, wish in wishes.items() if wish.name == "multinomial"]:
         raise BegatError(
@@ -55,7 +61,8 @@ def cut(wanted: Any, slots: Sequence[Slot], rows: training.Training, seen_as: Ca
     first = seen_as(rows.first)
     few = training.spaced(len(first), training.SAMPLE)
     some = first.rows(few) if len(few) < len(first) else first
-    names = leaves.choose(slots, wishes, some, _one(some), 1, how, rows=rows.rows)
+    most = rows.rows if kernels else leaves.LARGEST_KDE + 1
+    names = leaves.choose(slots, wishes, some, _one(some), 1, how, rows=max(rows.rows, most))
     places: list[Places] = []
     for slot in slots:
         part = leaves.make(names[slot.column.name], [slot], 1, how)

@@ -10,6 +10,7 @@ import torch
 
 from begat.errors import BegatError, SchemaError, did_you_mean
 from begat.estimators.wish import number, shown, wishes
+from begat.maths.bijections import BIJECTIONS
 from begat.random import generator
 from begat.schema import Schema
 
@@ -54,6 +55,13 @@ ALLOWED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "width": (_auto_or(_whole(1, 4096)), "'auto' or a whole number from 1 to 4,096"),
     "depth": (_whole(0, 64), "a whole number from 0 to 64"),
+    "maps": (lambda v: isinstance(v, str) and v in BIJECTIONS, "'spline' or 'affine'"),
+    "structure": (
+        lambda v: isinstance(v, str) and v in ("coupling", "autoregressive"),
+        "'coupling' or 'autoregressive'",
+    ),
+    "transforms": (_whole(1, 256), "a whole number from 1 to 256"),
+    "bins": (_whole(1, 256), "a whole number from 1 to 256"),
     "latent": (_whole(1, 4096), "a whole number from 1 to 4,096"),
     "samples": (_whole(1, 2**20), "a whole number, at least 1"),
     "beta": (lambda v: number(v) and v > 0, "a number above 0"),

@@ -115,8 +115,9 @@ class VAE(OverPlaces):
         rows, seed = self._counted(X, y, sample_weight, checkpoint), seed_of(self.random_state)
         size = Size(self.latent, self.width, EMBED, RANK, self.depth)
         self.model_ = self._model(rows.places, size, torch.Generator().manual_seed(mixed(seed, "weights")))
+        examples, floor = by_gradient.as_cells(rows)
         by_gradient.learn(
-            self, rows, seed, batch=by_gradient.batch_of(rows, self), patience=PATIENCE,
+            self, rows, examples, seed, floor=floor, batch=by_gradient.batch_of(rows, self), patience=PATIENCE,
             rate=RATE if self.rate == "auto" else float(self.rate),
             decay=DECAY if self.decay == "auto" else float(self.decay),
             sizes=list(size), started=started, checkpoint=checkpoint, tell=tell,
@@ -149,16 +150,7 @@ class VAE(OverPlaces):
     def decode(self, z: Any, random_state: Seed = None) -> Any:
         """A row drawn from P(x | z) for each latent (n, latent), as a frame like X."""
         check_is_fitted(self, "model_")
-        wanted = f"expected finite numbers (n, {self.model_.net.latent})"
-        try:
-            latent = np.asarray(z)
-        except ValueError:  # lists of different lengths
-            raise DataError(f"z has rows of different lengths; {wanted}") from None
-        if latent.dtype.kind not in "biuf" or latent.ndim != 2 or latent.shape[1] != self.model_.net.latent:
-            raise DataError(f"z is {latent.dtype} of the shape {latent.shape}; {wanted}")
-        if not len(latent) or not np.isfinite(latent).all():
-            raise DataError(f"z has no rows, or numbers that are not finite; {wanted}")
-        latent = latent.astype(np.float32)
+        latent = by_gradient.latent(z, self.model_.net.latent)
         rng = generator(random_state)
         drawn = self.model_.decode(torch.from_numpy(latent), generator=rng)
         return self.border_.decode(self._joint.taken(drawn), generator=rng)[0]

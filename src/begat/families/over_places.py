@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -31,10 +31,10 @@ class Heads(Protocol):
 class OverPlaces(Model):
     """A model of the places of columns, within which each column follows its own law (leaves.places).
 
-    net: its network, which may lie on another device; the laws of columns are asked on the processor.
+    net: its networks, which may lie on another device; the laws of columns are asked on the processor.
     """
 
-    def __init__(self, spec: Spec, places: Sequence[Places], net: Heads):
+    def __init__(self, spec: Spec, places: Sequence[Places], net: Any):
         super().__init__()
         self.spec, self.places, self.net = spec, tuple(places), net
         self.sizes = torch.tensor([p.size for p in places])
@@ -42,7 +42,9 @@ class OverPlaces(Model):
     @property
     def device(self) -> torch.device:
         """Where its network lies."""
-        return next(self.parameters()).device
+        return next((p.device for p in self.parameters()), torch.device("cpu"))
+
+    net: Any
 
     def find(self, batch: Batch) -> Cells:
         """The place of each cell -> (n, D); V where it is unknown, V + 1 where only its number is."""

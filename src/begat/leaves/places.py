@@ -199,9 +199,7 @@ class Places(nn.Module):
         Draws of q are sorted by the place they fall in and given to the rows that want it: a pool of them serves most
         rows, whatever q is. What it lacks is drawn in its place.
         """
-        code = (place - self.intervals + (self.leaf.reads == "both")).clamp(min=0)
-        code = torch.where(place >= self.intervals, code, 0)
-        value = torch.zeros(len(place), dtype=torch.float64)
+        code, value = self.code(place), torch.zeros(len(place), dtype=torch.float64)
         wanting = (place < self.intervals).nonzero()[:, 0]
         if not len(wanting):
             return Drawn(code, value)
@@ -249,10 +247,13 @@ class Places(nn.Module):
         return value, torch.searchsorted(self.cuts, value.contiguous(), right=True)
 
     # what a place stands for --------------------------------------------------------------------------------------
+    def code(self, place: Place) -> Place:
+        """The code of each place (n,): 0 of numbers."""
+        return torch.where(place >= self.intervals, place - self.intervals + (self.leaf.reads == "both"), 0)
+
     def representative(self, place: Place) -> Drawn:
         """The cell that stands for each place (n,): its code, or the middle of its numbers."""
-        code = torch.where(place >= self.intervals, place - self.intervals + (self.leaf.reads == "both"), 0)
-        value = torch.zeros(len(place), dtype=torch.float64)
+        code, value = self.code(place), torch.zeros(len(place), dtype=torch.float64)
         numbers = place < self.intervals
         if bool(numbers.any()):
             value[numbers] = self.middle()[place[numbers]]
