@@ -39,6 +39,7 @@ tables: .venv/installed
 	$(BIN)/python bench/families.py
 	$(BIN)/python bench/families.py --family autoregressive
 	$(BIN)/python bench/families.py --family any-order
+	$(BIN)/python bench/families.py --family flow
 	$(BIN)/python bench/families.py --family vae
 
 peers: tables

@@ -37,6 +37,9 @@ def files(tmp_path_factory):
         "autoregressive in any order": begat.Autoregressive(width=8, epochs=2, order="any").fit(frame, "price"),
     }
     fits["vae"] = begat.VAE(width=8, latent=2, epochs=2).fit(frame, "income")
+    quick = {"width": 8, "transforms": 2, "bins": 3, "epochs": 2}
+    fits["flow"] = begat.Flow(**quick).fit(frame, "income")
+    fits["flow of affine maps"] = begat.Flow(**quick, maps="affine", structure="autoregressive").fit(frame, "price")
     for name, model in fits.items():
         model.save(folder / f"{name}.safetensors")
     return folder, frame

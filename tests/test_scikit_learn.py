@@ -16,12 +16,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from begat import VAE, Autoregressive, Circuit, NaiveBayes
+from begat import VAE, Autoregressive, Circuit, Flow, NaiveBayes
 
 ANY_NUMBER = "with task='auto' a continuous target is no error: it makes a regression"
 SCORE = "score is the mean log-likelihood in every role, not R^2; scoring='r2' is"
 BATCHES = "a weight scales a row's loss; a row that is repeated lies in other batches"
 FRAMES = "a frame's float columns of whole numbers or short decimals have mass on a grid, an array's are continuous"
+
+
+BY_GRADIENT = Autoregressive | VAE | Flow
 
 
 def expected(estimator):
@@ -32,11 +35,11 @@ def expected(estimator):
         "regression": {"check_regressors_train": SCORE, "check_regressor_data_not_an_array": FRAMES},
     }
     said = why.get(estimator.task, {})
-    if isinstance(
-        estimator, Circuit | VAE | Autoregressive
-    ):  # so few rows, and so small a model, that the two kinds of a column agree
+    if not isinstance(estimator, NaiveBayes):  # so few rows, so small a model, that the two kinds of a column agree
         said = {k: v for k, v in said.items() if k != "check_classifier_data_not_an_array"}
-    if isinstance(estimator, Autoregressive | VAE) and estimator.task != "density":
+    if isinstance(estimator, Flow):  # its log-likelihood happens to be above the 0.5 that the check asks of R^2
+        said = {k: v for k, v in said.items() if k != "check_regressors_train"}
+    if isinstance(estimator, BY_GRADIENT) and estimator.task != "density":
         said = said | {"check_sample_weight_equivalence_on_dense_data": BATCHES}
     return said
 
@@ -44,6 +47,7 @@ def expected(estimator):
 SMALL = {"units": 4, "epochs": 4, "leaves": "gaussian"}
 TINY = {"width": 8, "epochs": 4, "batch": 16, "rate": 1e-2, "leaves": "gaussian"}
 CODER = {**TINY, "width": 32, "latent": 4, "epochs": 30, "samples": 20}
+MAPS = {**TINY, "width": 32, "transforms": 2, "epochs": 30, "samples": 8}
 TASKS = ("classification", "regression", "density")
 ROLES = [
     NaiveBayes(),
@@ -54,12 +58,14 @@ ROLES = [
     *(Autoregressive(**TINY, task=task) for task in TASKS),
     VAE(**CODER),
     *(VAE(**CODER, task=task) for task in TASKS),
+    Flow(**MAPS),
+    *(Flow(**MAPS, task=task) for task in TASKS),
 ]
 
 
 @parametrize_with_checks(ROLES, expected_failed_checks=expected)
 def test_scikit_learn(estimator, check):
-    if isinstance(estimator, Autoregressive | VAE) and "data_not_an_array" in str(check):
+    if isinstance(estimator, BY_GRADIENT) and "data_not_an_array" in str(check):
         pytest.skip("whether the two kinds of a column give the same class is a matter of how far so short a fit comes")
     check(estimator)
 

@@ -43,6 +43,31 @@ def mixed(*parts: int | str) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
+def own_uniform(cells: torch.Tensor, numbers: int) -> torch.Tensor:
+    """Numbers of [0, 1) that are a function of a row's own whole numbers (n, k) -> (n, numbers) float32.
+
+    Rows draw as if each had noise of its own, so that errors of estimates are not those of all rows at once, and yet a
+    row has its answer whatever its neighbours are.
+    """
+    mixed_in = torch.zeros(len(cells), dtype=torch.int64)
+    for column in cells.long().T:
+        mixed_in = _mix(mixed_in ^ column)
+    each = _mix(mixed_in[:, None] + torch.arange(1, numbers + 1) * _GOLDEN)
+    return ((each >> 40) & 0xFFFFFF).float() / 2**24
+
+
+_GOLDEN = -0x61C8864680B583EB
+"""2^64 over the golden ratio, as a signed number: Steele, Lea and Flood, "Fast splittable generators" (2014)."""
+
+
+def _mix(x: torch.Tensor) -> torch.Tensor:
+    """A number of 64 bits all of which depend on all of x: the finaliser of the same."""
+    x = x + _GOLDEN
+    x = (x ^ ((x >> 30) & 0x3FFFFFFFF)) * -0x40A7B892E31B1A47
+    x = (x ^ ((x >> 27) & 0x1FFFFFFFFF)) * -0x6B2FB644ECCEEE15
+    return x ^ ((x >> 31) & 0x1FFFFFFFF)
+
+
 class Noise:
     """Draws for the rows of a batch that are the same on every device, and however processes share the batch.
 

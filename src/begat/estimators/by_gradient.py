@@ -75,6 +75,9 @@ def learn(
     """
     n, weight = len(rows.cells), rows.weight
     estimator.leaves_, estimator.rows_ = rows.names, float(n if weight is None else weight.sum())
+    estimator.history_, estimator.ended_, estimator._held = [], "", places_file.contains(estimator, rows)
+    if not any(True for _ in estimator.model_.parameters()):  # the class is the only column
+        return
     held, here = training.held_out(n, estimator.validation, seed)
     share = None if weight is None else (weight[here] / weight[here].mean()).float()
     feed = examples.rows(here).having(weight=share)
@@ -113,7 +116,6 @@ def learn(
     estimator.model_.requires_grad_(False)
     estimator.history_ = [line["held"] - mean_floor for line in run.history if "held" in line]
     estimator.ended_ = run.ended
-    estimator._held = places_file.contains(estimator, rows)
 
 
 def scales(places: list[Places]) -> list[Scale]:

@@ -26,7 +26,7 @@ from begat.nets.couplings import Sizes, Steps, levels
 from begat.random import Seed, generator, mixed, seed_of
 from begat.schema import Schema
 
-RATE, DECAY, PATIENCE = 2e-3, 0.1, 7
+RATE, DECAY, PATIENCE = 2e-3, 0.2, 7
 COUPLING, AUTOREGRESSIVE = "coupling", "autoregressive"
 
 
@@ -64,7 +64,7 @@ class Flow(OverPlaces):
         transforms: int = 6,
         bins: int = 8,
         width: int = 128,
-        depth: int = 2,
+        depth: int = 1,
         hide: float = 0.25,
         samples: int = 16,
         rate: float | str = "auto",

@@ -16,13 +16,15 @@ from begat.families.over_places import Cells, OverPlaces, PerRow, Regions
 from begat.leaves.places import Places
 from begat.leaves.ranks import Ranks
 from begat.maths.bijections import Bijection
-from begat.random import Noise, mixed
+from begat.random import Noise, mixed, own_uniform
 
 Cube = Float[Tensor, "n d"]
 Known = Bool[Tensor, "n d"]
 Class = Int[Tensor, " n"]
 FARTHEST = 2.0**-24
 """How near to 0 and 1 a rank is taken for where its normal score is asked."""
+LANES = 128
+"""What the number of rows that go through the maps is a multiple of."""
 ROWS = 8192
 """Rows, each draw one, that go through the maps at a time."""
 
@@ -46,7 +48,8 @@ class Net(Protocol):
 
 class Found(NamedTuple):
     """The places of rows (n, all columns), and where what is known of them lies: pieces of the unit interval, unknown
-    cells the whole of it; the class of each row, -1 where it is unknown; log p0 of the known cells, but the class."""
+    cells the whole of it; the class of each row, -1 where it is unknown; log p0 of the known cells, but the class; and
+    by how much the draws of each row are shifted, a function of the row alone (Cranley and Patterson, 1976)."""
 
     cells: Cells
     low: Cube
@@ -54,6 +57,7 @@ class Found(NamedTuple):
     known: Known
     label: Class
     log_own: PerRow
+    shift: Float[Tensor, "n two d"]
 
     def rows(self, rows: Tensor) -> Found:
         return Found(*(each[rows] for each in self))
@@ -148,12 +152,17 @@ class Flow(OverPlaces):
         return x.T
 
     def _run(self, ask: str, *parts: Tensor | None) -> Tensor:
-        """`_log_f` or `_pushed` of many rows, some at a time, where the network lies."""
+        """`_log_f` or `_pushed` of many rows, some at a time, where the network lies.
+
+        Rows are made a multiple of LANES, so that no row is rounded otherwise for what stands beside it.
+        """
         n, there, call = len(parts[0]), self.device, getattr(self, ask)  # type: ignore[arg-type]
         out = []
         for first in range(0, n, ROWS):
-            piece = [None if p is None else p[first : first + ROWS].to(there) for p in parts]
-            out.append(call(*piece).cpu())
+            count = min(ROWS, n - first)
+            rows = torch.arange(first, first + -(-count // LANES) * LANES).clamp(max=n - 1)
+            piece = [None if p is None else p[rows].to(there) for p in parts]
+            out.append(call(*piece)[:count].cpu())
         return torch.cat(out) if out else torch.zeros(0)
 
     # cells and ranks ----------------------------------------------------------------------------------------------
@@ -168,7 +177,9 @@ class Flow(OverPlaces):
         label = torch.full((n,), -1)
         if self.label is not None:
             label = torch.where(cells[:, self.label] < self.sizes[self.label], cells[:, self.label], -1)
-        return Found(cells, low, width, (cells < self.sizes)[:, self.columns], label, own)
+        known = (cells < self.sizes)[:, self.columns]
+        shift = own_uniform(low.view(torch.int32), 2 * len(self.columns)).view(n, 2, len(self.columns))
+        return Found(cells, low, width, known, label, own, shift)
 
     def pieces(self, batch: Batch) -> Batch:
         """What the fit reads: pieces, and the class of each row."""
@@ -303,21 +314,17 @@ class Flow(OverPlaces):
         points = whole & (found.width[rest] <= 0).all(1)
         for some, count in ((points, 1), (~points, self.samples)):
             for rows in rest[some].split(max(ROWS // count, 1)) if some.any() else ():
-                out[rows] += self._log_mean(found.rows(rows), self._noise(count))
+                here = found.rows(rows)
+                _, log_w = self._weighed(here, torch.zeros_like(here.known), {}, self._noise(here, count), None)
+                out[rows] += torch.logsumexp(log_w, 1) - math.log(count)
         return out
 
-    def _log_mean(self, found: Found, noise: Float[Tensor, "_ s two d"]) -> PerRow:
-        """log of the mean weight of draws -> (n,)."""
-        none = torch.zeros_like(found.known)
-        _, log_w = self._weighed(found, none, {}, noise, None)
-        return torch.logsumexp(log_w, 1) - math.log(log_w.shape[1])
-
     def _weighed(
-        self, found: Found, bound: Known, asked: Regions, noise: Float[Tensor, "_ s two d"], rng: Generator | None
+        self, found: Found, bound: Known, asked: Regions, noise: Float[Tensor, "n s two d"], rng: Generator | None
     ) -> tuple[Float[Tensor, "n s d"], Float[Tensor, "n s"]]:  # fmt: skip
         """Ranks of rows whose class is known, and their log weights f(all) / f(unknown | known).
 
-        noise: uniform numbers (n or 1, S, 2, D), within the pieces and for what is unknown. A cell with a region is
+        noise: uniform numbers (n, S, 2, D), within the pieces and for what is unknown. A cell with a region is
         drawn from p0 in it, and then is one of the known ones.
         """
         n, count, _, d = (*found.low.shape[:1], *noise.shape[1:])
@@ -334,7 +341,7 @@ class Flow(OverPlaces):
         label = None if self.label is None else found.label.repeat_interleave(count)
         flat, stays = u.reshape(n * count, d), known.repeat_interleave(count, 0)
         if not bool(known.all()):
-            e = noise[:, :, 1].expand(n, -1, -1).reshape(n * count, d)
+            e = noise[:, :, 1].reshape(n * count, d)
             flat = self._run("_pushed", e, flat, stays, label)
             log_w = log_w - self._run("_log_f", flat, stays, label).double().view(n, count)
         log_w = log_w + self._run("_log_f", flat, None, label).double().view(n, count)
@@ -356,12 +363,12 @@ class Flow(OverPlaces):
         u = low + width * torch.rand(len(low), generator=rng, dtype=torch.float64)
         return u.float().view(len(cell), count), mass.log()
 
-    def _noise(self, count: int) -> Float[Tensor, "_ s two d"]:
-        """The uniform numbers that all rows share, each column's evenly spread -> (1, S, 2, D)."""
+    def _noise(self, found: Found, count: int) -> Float[Tensor, "n s two d"]:
+        """The uniform numbers of rows, each column's evenly spread, the same for all rows but for their shifts ->
+        (n, S, 2, D)."""
         rng = Generator().manual_seed(mixed("ranks"))
-        shape = (1, count, 2, len(self.columns))
-        order = torch.rand(shape, generator=rng).argsort(1)
-        return (order + 0.5) / count
+        order = torch.rand((1, count, 2, len(self.columns)), generator=rng).argsort(1)
+        return ((order + 0.5) / count + found.shift[:, None]) % 1.0
 
     # what is odd --------------------------------------------------------------------------------------------------
     def expected(self, batch: Batch, column: int, numbers: Float[Tensor, " v"]) -> PerRow:
@@ -370,7 +377,7 @@ class Flow(OverPlaces):
         found = self.found(batch).without(i)
         for rows in torch.arange(len(batch)).split(max(ROWS // self.samples, 1)):
             here = found.rows(rows)
-            u, log_w = self._weighed(here, torch.zeros_like(here.known), {}, self._noise(self.samples), None)
+            u, log_w = self._weighed(here, torch.zeros_like(here.known), {}, self._noise(here, self.samples), None)
             place = self.ranks[i].place(u[:, :, i].reshape(-1)).view(len(rows), -1)
             out[rows] = (log_w.softmax(1) * numbers[place]).sum(1)
         return out

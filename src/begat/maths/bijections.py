@@ -18,8 +18,6 @@ Values = Float[Tensor, "*n"]
 Parameters = Float[Tensor, "p *n"]
 LEAST = 1e-3
 """The least width and height of a bin, and its least slope at a knot."""
-EDGE = 1e-6
-"""How near to 0 and 1 a value is taken for by the affine map of its normal score."""
 MOST_LOG_SCALE = 3.0
 _ONE = math.log(math.expm1(1 - LEAST))
 
@@ -90,7 +88,7 @@ def affine(x: Values, p: Parameters) -> tuple[Values, Values]:
 
     Dinh, Sohl-Dickstein and Bengio, "Density estimation using real NVP" (2017), equation 7, of the normal score.
     """
-    z = torch.special.ndtri(x.clamp(EDGE, 1 - EDGE))
+    z = _score(x)
     log_a = MOST_LOG_SCALE * torch.tanh(p[0] / MOST_LOG_SCALE)
     moved = z * log_a.exp() + p[1]
     return torch.special.ndtr(moved), log_a + 0.5 * (z * z - moved * moved)
@@ -99,10 +97,24 @@ def affine(x: Values, p: Parameters) -> tuple[Values, Values]:
 def unaffine(y: Values, p: Parameters) -> Values:
     """The x that `affine` takes to y."""
     log_a = MOST_LOG_SCALE * torch.tanh(p[0] / MOST_LOG_SCALE)
-    return torch.special.ndtr((torch.special.ndtri(y.clamp(EDGE, 1 - EDGE)) - p[1]) * (-log_a).exp())
+    return torch.special.ndtr((_score(y) - p[1]) * (-log_a).exp())
+
+
+def _score(x: Values) -> Values:
+    """Phi^-1(x), at 0 and 1 as at the nearest numbers that their float tells from them."""
+    edge = torch.finfo(x.dtype).eps
+    return torch.special.ndtri(x.clamp(edge, 1 - edge))
+
+
+def _of_spline(bins: int) -> int:
+    return 3 * bins + 1
+
+
+def _of_affine(bins: int) -> int:
+    return 2
 
 
 BIJECTIONS: Mapping[str, Bijection] = {
-    "spline": Bijection(lambda bins: 3 * bins + 1, spline, unspline),
-    "affine": Bijection(lambda bins: 2, affine, unaffine),
+    "spline": Bijection(_of_spline, spline, unspline),
+    "affine": Bijection(_of_affine, affine, unaffine),
 }
