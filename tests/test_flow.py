@@ -52,8 +52,10 @@ def test_draws_are_what_the_maps_undo(how, y):
     model = Flow(**{**QUICK, "epochs": 3}, **how).fit(frame, y)
     maths, rng = model.model_, torch.Generator().manual_seed(0)
     maths.double()
-    label = None if maths.label is None else torch.randint(0, 2, (200,), generator=rng)
-    e, u = (0.01 + 0.98 * torch.rand(200, len(maths.columns), generator=rng, dtype=torch.float64) for _ in range(2))
+    label = None if maths.cube.label is None else torch.randint(0, 2, (200,), generator=rng)
+    e, u = (
+        0.01 + 0.98 * torch.rand(200, len(maths.cube.columns), generator=rng, dtype=torch.float64) for _ in range(2)
+    )
     some = torch.rand(u.shape, generator=rng) < 0.4
     for told in (None, some):
         made = maths._pushed(e, u, told, label)
@@ -80,7 +82,9 @@ def test_the_slopes_are_the_determinant(how):
     """log f is log |det| of what the maps make of the ranks, by autodiff in float64."""
     model = Flow(**{**QUICK, "epochs": 3}, **how).fit(table(300), "income")
     maths = model.model_.double()
-    u = 0.05 + 0.9 * torch.rand(5, len(maths.columns), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    u = 0.05 + 0.9 * torch.rand(
+        5, len(maths.cube.columns), generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
     label = torch.tensor([0, 1, 0, 1, 0])
     for i in range(5):
         jacobian = torch.autograd.functional.jacobian(lambda one, y=label[[i]]: maths._pulled(one[None], y)[0], u[i])

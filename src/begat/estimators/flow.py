@@ -125,7 +125,8 @@ class Flow(OverPlaces):
         size = BIJECTIONS[self.maps].size(self.bins)
         labels = 0 if self._label is None else rows.places[self._label].size
         self.model_ = self._model(rows.places, Sizes(count, labels, size, self.width, self.depth), rng)
-        pieces = [self.model_.pieces(self._joint.put(batch)) for batch in read.batches]
+        wide = map(self._joint.put, read.batches)
+        pieces = [self.model_.cube.pieces(self.model_.found(batch), batch.weight) for batch in wide]
         examples, rows = _used(_joined(pieces), rows)
         by_gradient.learn(
             self, rows, examples, seed, floor=torch.zeros(len(rows.cells)), batch=by_gradient.batch_of(rows, self),
@@ -154,7 +155,7 @@ class Flow(OverPlaces):
     def likelihood(self) -> Likelihood:
         """What log_prob is: exact where every column but the class is continuous, else a lower bound."""
         made = super().likelihood
-        if self.model_.exact:
+        if self.model_.cube.exact:
             return made
         return Likelihood("<=", made.unit, made.measure, self.model_.samples, made.unscored, made.schema)
 
@@ -170,7 +171,7 @@ class Flow(OverPlaces):
         """The row that the inverse maps make of each of these normal numbers (n, columns but the class), as a frame
         like X; of a class, or of one drawn for each. A row is a function of z where its columns are continuous."""
         check_is_fitted(self, "model_")
-        latent = by_gradient.latent(z, len(self.model_.columns))
+        latent = by_gradient.latent(z, len(self.model_.cube))
         rng = generator(random_state)
         batch, _ = self.border_.evidence(len(latent), y, {})
         drawn = self.model_.decode(self._joint.put(batch), torch.from_numpy(latent), generator=rng)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
 
-from begat.core import Batch, Label, Objective, Region, Spec
+from begat.core import Batch, Label, Objective, Spec
 from begat.errors import Impossible
-from begat.families.over_places import Cells, OverPlaces, PerRow, Regions
+from begat.families.over_places import OverPlaces, PerRow, Regions
+from begat.leaves.cube import Cube, Found
 from begat.leaves.places import Places
-from begat.leaves.ranks import Ranks
 from begat.maths.bijections import Bijection
-from begat.random import Noise, mixed, own_uniform
+from begat.random import Noise, mixed
 
-Cube = Float[Tensor, "n d"]
+Points = Float[Tensor, "n d"]
 Known = Bool[Tensor, "n d"]
 Class = Int[Tensor, " n"]
 FARTHEST = 2.0**-24
@@ -44,29 +44,6 @@ class Net(Protocol):
     """The transformations in their order."""
 
     def __iter__(self) -> Iterator[Step]: ...
-
-
-class Found(NamedTuple):
-    """The places of rows (n, all columns), and where what is known of them lies: pieces of the unit interval, unknown
-    cells the whole of it; the class of each row, -1 where it is unknown; log p0 of the known cells, but the class; and
-    by how much the draws of each row are shifted, a function of the row alone (Cranley and Patterson, 1976)."""
-
-    cells: Cells
-    low: Cube
-    width: Cube
-    known: Known
-    label: Class
-    log_own: PerRow
-    shift: Float[Tensor, "n two d"]
-
-    def rows(self, rows: Tensor) -> Found:
-        return Found(*(each[rows] for each in self))
-
-    def without(self, i: int) -> Found:
-        """The same with the column i of the cube not known."""
-        low, width, known = self.low.clone(), self.width.clone(), self.known.clone()
-        low[:, i], width[:, i], known[:, i] = 0.0, 1.0, False
-        return self._replace(low=low, width=width, known=known)
 
 
 class Flow(OverPlaces):
@@ -96,10 +73,7 @@ class Flow(OverPlaces):
         hide: float, samples: int,
     ):  # fmt: skip
         super().__init__(spec, places, net)
-        self.label, self.bijection, self.hide, self.samples = label, bijection, hide, samples
-        self.columns = [d for d in range(len(self.places)) if d != label]
-        self.ranks = [Ranks(self.places[d]) for d in self.columns]
-        self.exact = all(each.exact for each in self.ranks)
+        self.cube, self.bijection, self.hide, self.samples = Cube(places, label), bijection, hide, samples
 
     net: Net
 
@@ -119,7 +93,7 @@ class Flow(OverPlaces):
         return -self._log_f(u, known, batch.cond)
 
     # the maps -----------------------------------------------------------------------------------------------------
-    def _log_f(self, u: Cube, known: Known | None, label: Label | None) -> PerRow:
+    def _log_f(self, u: Points, known: Known | None, label: Label | None) -> PerRow:
         """log f(unknown ranks | known ones, class) -> (n,)."""
         x, total = u.T.contiguous(), torch.zeros(len(u), dtype=u.dtype, device=u.device)
         stays = None if known is None else known.T.contiguous()
@@ -138,7 +112,7 @@ class Flow(OverPlaces):
             y, log_slope = torch.where(stays[here], x[here], y), torch.where(stays[here], 0.0, log_slope)
         return x.index_copy(0, here.to(x.device), y), log_slope
 
-    def _pushed(self, e: Cube, u: Cube, known: Known | None, label: Label | None) -> Cube:
+    def _pushed(self, e: Points, u: Points, known: Known | None, label: Label | None) -> Points:
         """Uniform numbers through the inverse maps, with known ranks as they are in u -> (n, D)."""
         if known is not None:
             e = torch.where(known, u, e)
@@ -168,24 +142,7 @@ class Flow(OverPlaces):
     # cells and ranks ----------------------------------------------------------------------------------------------
     def found(self, batch: Batch) -> Found:
         """Where what is known of these rows lies."""
-        cells, n = self.find(batch), len(batch)
-        low, width = torch.empty(n, len(self.columns)), torch.empty(n, len(self.columns))
-        own = torch.zeros(n, dtype=torch.float64)
-        for i, (d, ranks) in enumerate(zip(self.columns, self.ranks, strict=True)):
-            low[:, i], width[:, i] = ranks.find(batch, cells[:, d])
-            own += self.places[d].log_own(batch, cells[:, d])
-        label = torch.full((n,), -1)
-        if self.label is not None:
-            label = torch.where(cells[:, self.label] < self.sizes[self.label], cells[:, self.label], -1)
-        known = (cells < self.sizes)[:, self.columns]
-        shift = own_uniform(low.view(torch.int32), 2 * len(self.columns)).view(n, 2, len(self.columns))
-        return Found(cells, low, width, known, label, own, shift)
-
-    def pieces(self, batch: Batch) -> Batch:
-        """What the fit reads: pieces, and the class of each row."""
-        found = self.found(batch)
-        label = None if self.label is None else found.label
-        return Batch((found.low, found.width), (None, None), label, batch.weight)
+        return self.cube.find(batch, self.find(batch))
 
     # sampler ------------------------------------------------------------------------------------------------------
     def sample(self, n: int, cond: Label | None = None, *, generator: Generator) -> Batch:
@@ -198,16 +155,16 @@ class Flow(OverPlaces):
         Exact draws of the joint where nothing but the class is known; else one of `samples` draws by its weight, exact
         as they grow in number. A row without any probability is an EvidenceError.
         """
-        asked = asked or {}
+        asked = dict(asked or {})
         found = self.found(batch)
-        bound = self._bound(found.cells, asked)[:, self.columns]
+        bound = self._bound(found.cells, asked)[:, self.cube.columns]
         u, label = torch.zeros(found.low.shape), found.label.clone()
         told = (found.known | bound).any(1)
-        if self.label is not None:
-            label = self._labelled(found, told, asked.get(self.label), generator)
+        if self.cube.label is not None:
+            label = self.cube.classes(found, self._log_classes, asked.get(self.cube.label), generator=generator)
         free = (~told).nonzero()[:, 0]
         made = self._run("_pushed", torch.rand(len(free), u.shape[1], generator=generator), u[free], None,
-                         None if self.label is None else label[free])  # fmt: skip
+                         None if self.cube.label is None else label[free])  # fmt: skip
         u[free] = made if len(free) else u[free]
         for rows in told.nonzero()[:, 0].split(max(ROWS // self.samples, 1)) if told.any() else ():
             noise = torch.rand(len(rows), self.samples, 2, u.shape[1], generator=generator)
@@ -217,63 +174,32 @@ class Flow(OverPlaces):
                 raise Impossible(int(rows[lost][0]))
             pick = torch.multinomial(log_w.softmax(1), 1, generator=generator)[:, 0]
             u[rows] = ranks[torch.arange(len(rows)), pick]
-        return self._written(batch, found, u, label, asked, generator)
-
-    def _written(self, batch: Batch, found: Found, u: Cube, label: Class, asked: Regions, rng: Generator) -> Batch:
-        """The batch with its unknown cells at these ranks."""
-        x = [each.clone() for each in batch.x]
-        x[0] = x[0].double()
-        for i, (d, ranks) in enumerate(zip(self.columns, self.ranks, strict=True)):
-            drawn = (~found.known[:, i]).nonzero()[:, 0]
-            if len(drawn):
-                self.places[d].write(ranks.draw(u[drawn, i], asked.get(d), generator=rng), x[0], x[1], drawn)
-        if self.label is not None:
-            drawn, law = (found.label < 0).nonzero()[:, 0], self.places[self.label]
-            if len(drawn):
-                law.write(law.representative(label[drawn]), x[0], x[1], drawn)
-        return batch.filled((x[0], x[1]))
-
-    def _labelled(self, found: Found, told: Tensor, region: Region | None, rng: Generator) -> Class:
-        """The class of each row, drawn where it is unknown given what else is known, in its region."""
-        assert self.label is not None
-        law, out = self.places[self.label], found.label.clone()
-        share = torch.ones(law.size, dtype=torch.float64) if region is None else law.shares(region)
-        rows = (out < 0).nonzero()[:, 0]
-        if not len(rows):
-            return out
-        log_p = (law.log_base + share.log()).expand(len(rows), -1).clone()
-        hard = found.known[rows].any(1)
-        if hard.any():
-            log_p[hard] += self._log_classes(found.rows(rows[hard])).T - law.log_base
-        if (lost := ~log_p.amax(1).isfinite()).any():
-            raise Impossible(int(rows[lost][0]))
-        out[rows] = torch.multinomial(log_p.softmax(1), 1, generator=rng)[:, 0]
-        return out
+        return self.cube.write(batch, found, u, label, asked, generator=generator)
 
     # the base -----------------------------------------------------------------------------------------------------
-    def encode(self, batch: Batch) -> Cube:
+    def encode(self, batch: Batch) -> Points:
         """The normal scores of what the maps make of the middles of the pieces of rows -> (n, D)."""
         found = self.found(batch)
-        label = None if self.label is None else found.label.clamp(min=0)
+        label = None if self.cube.label is None else found.label.clamp(min=0)
         e = self._run("_pulled", found.low + 0.5 * found.width, label)
         return torch.special.ndtri(e.double().clamp(FARTHEST, 1 - FARTHEST)).float()
 
-    def _pulled(self, u: Cube, label: Label | None) -> Cube:
+    def _pulled(self, u: Points, label: Label | None) -> Points:
         """Ranks through the maps: what `_pushed` makes them of -> (n, D)."""
         x = u.T.contiguous()
         for step in self.net:
             x, _ = self._moved(step, x, None, label)
         return x.T
 
-    def decode(self, batch: Batch, z: Cube, *, generator: Generator) -> Batch:
+    def decode(self, batch: Batch, z: Points, *, generator: Generator) -> Batch:
         """The rows that the inverse maps make of normal scores (n, D), of their classes, drawn where they are unknown;
         nothing else of them is known."""
         found = self.found(batch)
         label = found.label
-        if self.label is not None:
-            label = self._labelled(found, found.known.any(1), None, generator)
-        u = self._run("_pushed", torch.special.ndtr(z), z, None, None if self.label is None else label)
-        return self._written(batch, found, u, label, {}, generator)
+        if self.cube.label is not None:
+            label = self.cube.classes(found, self._log_classes, None, generator=generator)
+        u = self._run("_pushed", torch.special.ndtr(z), z, None, None if self.cube.label is None else label)
+        return self.cube.write(batch, found, u, label, {}, generator=generator)
 
     # density ------------------------------------------------------------------------------------------------------
     def log_prob(self, batch: Batch) -> PerRow:
@@ -293,20 +219,20 @@ class Flow(OverPlaces):
 
     def _log_classes(self, found: Found) -> Float[Tensor, "v n"]:
         """log P(class) E f(known ranks | class) of every class -> (V, n)."""
-        assert self.label is not None
-        base = self.places[self.label].log_base
+        assert self.cube.label is not None
+        base = self.places[self.cube.label].log_base
         each = [self._log_known(found._replace(label=torch.full_like(found.label, v))) for v in range(len(base))]
         return torch.stack(each)
 
     def _log_known(self, found: Found) -> PerRow:
         """log P(known cells) - sum of log p0 of those that are no class -> (n,); of any class where it is unknown."""
         out = torch.zeros(len(found.label), dtype=torch.float64)
-        if self.label is not None:
+        if self.cube.label is not None:
             free = (found.label < 0).nonzero()[:, 0]
             if len(free):
                 out[free] = torch.logsumexp(self._log_classes(found.rows(free)), 0)
             rest = (found.label >= 0).nonzero()[:, 0]
-            out[rest] = self.places[self.label].log_base[found.label[rest]]
+            out[rest] = self.places[self.cube.label].log_base[found.label[rest]]
         else:
             rest = torch.arange(len(out))
         rest = rest[found.known[rest].any(1)]
@@ -335,10 +261,10 @@ class Flow(OverPlaces):
             u, log_w = u.clone(), log_w.clone()
             for i in bound.any(0).nonzero()[:, 0].tolist():
                 rows = bound[:, i].nonzero()[:, 0]
-                u[rows, :, i], log_p = self._regional(i, found.cells[rows, self.columns[i]], asked, count, rng)
+                u[rows, :, i], log_p = self._regional(i, found.cells[rows, self.cube.columns[i]], asked, count, rng)
                 log_w[rows] += log_p[:, None]
             known = known | bound
-        label = None if self.label is None else found.label.repeat_interleave(count)
+        label = None if self.cube.label is None else found.label.repeat_interleave(count)
         flat, stays = u.reshape(n * count, d), known.repeat_interleave(count, 0)
         if not bool(known.all()):
             e = noise[:, :, 1].reshape(n * count, d)
@@ -351,7 +277,7 @@ class Flow(OverPlaces):
         self, i: int, cell: Class, asked: Regions, count: int, rng: Generator
     ) -> tuple[Float[Tensor, "n s"], PerRow]:
         """Ranks drawn from p0 within the region of a column -> (n, S), and the log of its mass (n,)."""
-        d, ranks = self.columns[i], self.ranks[i]
+        d, ranks = self.cube.columns[i], self.cube.ranks[i]
         law = self.places[d]
         p = self._shares(d, cell, asked) * law.log_base.exp()
         mass = p.sum(1)
@@ -367,18 +293,18 @@ class Flow(OverPlaces):
         """The uniform numbers of rows, each column's evenly spread, the same for all rows but for their shifts ->
         (n, S, 2, D)."""
         rng = Generator().manual_seed(mixed("ranks"))
-        order = torch.rand((1, count, 2, len(self.columns)), generator=rng).argsort(1)
+        order = torch.rand((1, count, 2, len(self.cube)), generator=rng).argsort(1)
         return ((order + 0.5) / count + found.shift[:, None]) % 1.0
 
     # what is odd --------------------------------------------------------------------------------------------------
     def expected(self, batch: Batch, column: int, numbers: Float[Tensor, " v"]) -> PerRow:
         """E[numbers of the column's place | the other columns] -> (n,)."""
-        i, out = self.columns.index(column), torch.empty(len(batch), dtype=torch.float64)
+        i, out = self.cube.columns.index(column), torch.empty(len(batch), dtype=torch.float64)
         found = self.found(batch).without(i)
         for rows in torch.arange(len(batch)).split(max(ROWS // self.samples, 1)):
             here = found.rows(rows)
             u, log_w = self._weighed(here, torch.zeros_like(here.known), {}, self._noise(here, self.samples), None)
-            place = self.ranks[i].place(u[:, :, i].reshape(-1)).view(len(rows), -1)
+            place = self.cube.ranks[i].place(u[:, :, i].reshape(-1)).view(len(rows), -1)
             out[rows] = (log_w.softmax(1) * numbers[place]).sum(1)
         return out
 
@@ -386,12 +312,12 @@ class Flow(OverPlaces):
         """-log P(x_d | all other columns) = log P(others) - log P(all) -> (D, n) float64; 0 for unknown cells."""
         found = self.found(batch)
         out, whole = torch.zeros(len(self.places), len(batch), dtype=torch.float64), self._log_known(found)
-        for i, d in enumerate(self.columns):
+        for i, d in enumerate(self.cube.columns):
             rows = found.known[:, i].nonzero()[:, 0]
             own = self.places[d].log_own(batch.rows(rows), found.cells[rows, d])
             out[d, rows] = self._log_known(found.rows(rows).without(i)) - whole[rows] - own
-        if self.label is not None:
+        if self.cube.label is not None:
             rows = (found.label >= 0).nonzero()[:, 0]
             free = found.rows(rows)._replace(label=torch.full((len(rows),), -1))
-            out[self.label, rows] = self._log_known(free) - whole[rows]
+            out[self.cube.label, rows] = self._log_known(free) - whole[rows]
         return out

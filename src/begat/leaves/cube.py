@@ -1,0 +1,119 @@
+"""The columns of a table as a unit cube of ranks, in which columns that are independent are spread evenly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Generator, Tensor
+
+from begat.core import Batch, Region
+from begat.errors import Impossible
+from begat.leaves.places import Places
+from begat.leaves.ranks import Ranks
+from begat.random import own_uniform
+
+PerRow = Float[Tensor, " n"]
+Points = Float[Tensor, "n d"]
+Known = Bool[Tensor, "n d"]
+Class = Int[Tensor, " n"]
+Regions = dict[int, Region]
+
+
+class Found(NamedTuple):
+    """The places of rows (n, all columns), and where what is known of them lies: pieces of the unit interval, unknown
+    cells the whole of it; the class of each row, -1 where it is unknown; log p0 of the known cells, but the class; and
+    by how much the draws of each row are shifted, a function of the row alone (Cranley and Patterson, 1976)."""
+
+    cells: Int[Tensor, "n _"]
+    low: Points
+    width: Points
+    known: Known
+    label: Class
+    log_own: PerRow
+    shift: Float[Tensor, "n two d"]
+
+    def rows(self, rows: Tensor) -> Found:
+        return Found(*(each[rows] for each in self))
+
+    def without(self, i: int) -> Found:
+        """The same with the column i of the cube not known."""
+        low, width, known = self.low.clone(), self.width.clone(), self.known.clone()
+        low[:, i], width[:, i], known[:, i] = 0.0, 1.0, False
+        return self._replace(low=low, width=width, known=known)
+
+
+class Cube:
+    """Where the cells of all columns but the class lie among their columns' own laws (leaves.ranks), and the way back.
+
+    columns: the numbers of its columns, of all. label: the column of the class, if any. exact: whether all cells are
+    points of it, so that a density of the cube is one of rows.
+    """
+
+    def __init__(self, places: Sequence[Places], label: int | None):
+        self.places, self.label = tuple(places), label
+        self.columns = [d for d in range(len(self.places)) if d != label]
+        self.ranks = [Ranks(self.places[d]) for d in self.columns]
+        self.exact = all(each.exact for each in self.ranks)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    # in -----------------------------------------------------------------------------------------------------------
+    def find(self, batch: Batch, cells: Int[Tensor, "n _"]) -> Found:
+        """Where rows with these places lie."""
+        n = len(cells)
+        low, width, own = torch.empty(n, len(self)), torch.empty(n, len(self)), torch.zeros(n, dtype=torch.float64)
+        known = torch.ones(n, len(self), dtype=torch.bool)
+        for i, (d, ranks) in enumerate(zip(self.columns, self.ranks, strict=True)):
+            low[:, i], width[:, i] = ranks.find(batch, cells[:, d])
+            known[:, i] = cells[:, d] < self.places[d].size
+            own += self.places[d].log_own(batch, cells[:, d])
+        label = torch.full((n,), -1)
+        if self.label is not None:
+            label = torch.where(cells[:, self.label] < self.places[self.label].size, cells[:, self.label], -1)
+        shift = own_uniform(low.view(torch.int32), 2 * len(self)).view(n, 2, len(self))
+        return Found(cells, low, width, known, label, own, shift)
+
+    def pieces(self, found: Found, weight: Float[Tensor, " n"] | None) -> Batch:
+        """What a fit reads: (low, width) of the pieces of rows, and their classes."""
+        return Batch((found.low, found.width), (None, None), None if self.label is None else found.label, weight)
+
+    # out ----------------------------------------------------------------------------------------------------------
+    def write(
+        self, batch: Batch, found: Found, u: Points, label: Class, asked: Regions, *, generator: Generator
+    ) -> Batch:
+        """The batch with its unknown cells at these ranks (n, D), in their regions, and its unknown classes these."""
+        x = [each.clone() for each in batch.x]
+        x[0] = x[0].double()
+        for i, (d, ranks) in enumerate(zip(self.columns, self.ranks, strict=True)):
+            drawn = (~found.known[:, i]).nonzero()[:, 0]
+            if len(drawn):
+                self.places[d].write(ranks.draw(u[drawn, i], asked.get(d), generator=generator), x[0], x[1], drawn)
+        if self.label is not None:
+            drawn, law = (found.label < 0).nonzero()[:, 0], self.places[self.label]
+            if len(drawn):
+                law.write(law.representative(label[drawn]), x[0], x[1], drawn)
+        return batch.filled((x[0], x[1]))
+
+    def classes(
+        self, found: Found, log_p: Callable[[Found], Float[Tensor, "v n"]], region: Region | None, *,
+        generator: Generator,
+    ) -> Class:  # fmt: skip
+        """The class of each row, drawn where it is unknown: given what else is known, whose log joint with each class
+        log_p gives, and in its region."""
+        assert self.label is not None
+        law, out = self.places[self.label], found.label.clone()
+        share = torch.ones(law.size, dtype=torch.float64) if region is None else law.shares(region)
+        rows = (out < 0).nonzero()[:, 0]
+        log_w = (law.log_base + share.log()).expand(len(rows), -1).clone()
+        told = found.known[rows].any(1)
+        if told.any():
+            log_w[told] += log_p(found.rows(rows[told])).T - law.log_base
+        if (lost := ~(log_w.amax(1) > -torch.inf)).any() if len(rows) else False:
+            raise Impossible(int(rows[lost][0]))
+        if len(rows):
+            out[rows] = torch.multinomial(log_w.softmax(1), 1, generator=generator)[:, 0]
+        return out
