@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from begat.compare.run import compare
     from begat.compare.tree import plot_tree
     from begat.core import Likelihood
-    from begat.estimators import VAE, Autoregressive, Circuit, Flow, NaiveBayes, load
+    from begat.estimators import VAE, Autoregressive, Circuit, Diffusion, Flow, NaiveBayes, load
     from begat.schema import Schema
 
 __version__ = "0.1.0"
@@ -27,6 +27,7 @@ __all__ = [
     "Autoregressive",
     "Circuit",
     "Data",
+    "Diffusion",
     "Flow",
     "Likelihood",
     "NaiveBayes",
@@ -43,6 +44,7 @@ _HOMES = {
     "Autoregressive": "begat.estimators",
     "Circuit": "begat.estimators",
     "Data": "begat.codecs.data",
+    "Diffusion": "begat.estimators",
     "Flow": "begat.estimators",
     "Likelihood": "begat.core",
     "NaiveBayes": "begat.estimators",

@@ -10,6 +10,7 @@ from begat.estimators import saved
 from begat.estimators.autoregressive import Autoregressive
 from begat.estimators.base import Generative
 from begat.estimators.circuit import Circuit
+from begat.estimators.diffusion import Diffusion
 from begat.estimators.flow import Flow
 from begat.estimators.naive_bayes import NaiveBayes
 from begat.estimators.vae import VAE
@@ -17,13 +18,14 @@ from begat.estimators.vae import VAE
 FAMILIES: Mapping[str, type[Generative]] = {
     "Autoregressive": Autoregressive,
     "Circuit": Circuit,
+    "Diffusion": Diffusion,
     "Flow": Flow,
     "NaiveBayes": NaiveBayes,
     "VAE": VAE,
 }
 """Every family that a file may name."""
 
-__all__ = ["FAMILIES", "VAE", "Autoregressive", "Circuit", "Flow", "Generative", "NaiveBayes", "load"]
+__all__ = ["FAMILIES", "VAE", "Autoregressive", "Circuit", "Diffusion", "Flow", "Generative", "NaiveBayes", "load"]
 
 
 def load(path: str | PathLike[str]) -> Any:

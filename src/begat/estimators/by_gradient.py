@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from time import monotonic
 from typing import Any, Protocol, TypeVar
@@ -65,11 +65,12 @@ def learn(
     started: float,
     checkpoint: str | PathLike[str] | None,
     tell: Callable[[int, int, float | None], Any] | None,
+    most: int = STEPS,
 ) -> None:
     """Fit the estimator's `model_` to these rows, of which some are held out; sets what the estimator says of its fit.
 
     examples: the rows as the model reads them. floor: what the held-out score is counted from, of each row (n,). sizes:
-    what else a checkpoint must agree in. Where nothing is said of `epochs` the fit has PASSES or STEPS at most; a
+    what else a checkpoint must agree in. Where nothing is said of `epochs` the fit has PASSES or `most` steps; a
     number of them is made in full. The rate is constant: what the fit gives is the mean of the weights over the last
     ninth of the steps, and it ends when that has not been better for so many marks.
     """
@@ -84,7 +85,7 @@ def learn(
     one = -(-len(feed) // batch)
     until_it_stalls = estimator.epochs == "auto"
     plan = Plan(
-        steps=min(one * PASSES, STEPS) if until_it_stalls else one * int(estimator.epochs), batch=batch,
+        steps=min(one * PASSES, most) if until_it_stalls else one * int(estimator.epochs), batch=batch,
         rate=rate, warm=0.0, cool=0.0, decay=decay, average=1.0, every=min(max(one, MARKS[0]), MARKS[1]),
         patience=patience if len(held) and until_it_stalls else None, seed=seed,
     )  # fmt: skip
@@ -162,3 +163,12 @@ def as_cells(rows: Cut) -> tuple[Batch, Tensor]:
         known = cells < places.size
         floor += torch.where(known, places.log_base[cells.long().clamp(max=places.size - 1)], 0.0)
     return Batch((rows.cells.long(),), (None,)), floor
+
+
+def as_pieces(model: Any, batches: Iterable[Batch], rows: Cut) -> tuple[Batch, Cut]:
+    """Rows as pieces of the model's cube, those of weight 0 left out; `rows` without them, too."""
+    pieces = [model.cube.pieces(model.found(batch), batch.weight) for batch in batches]
+    x = tuple(torch.cat([p.x[i] for p in pieces]) for i in range(2))
+    cond = None if pieces[0].cond is None else torch.cat([p.cond for p in pieces])
+    whole = Batch(x, (None, None), cond)
+    return whole if rows.weight is None else whole.rows(rows.weight > 0), rows.counted()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from os import PathLike
 from time import monotonic
 from typing import Any, Self
@@ -13,10 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from begat.codecs.levels import Missing, Unseen
-from begat.core import Batch, Likelihood
+from begat.core import Likelihood
 from begat.errors import FileError
 from begat.estimators import by_gradient, places_file
-from begat.estimators.cutting import Cut, cut
+from begat.estimators.cutting import cut
 from begat.estimators.over_places import OverPlaces
 from begat.estimators.store import Slot as TensorSlot
 from begat.families.flow import Flow as Model
@@ -125,9 +125,7 @@ class Flow(OverPlaces):
         size = BIJECTIONS[self.maps].size(self.bins)
         labels = 0 if self._label is None else rows.places[self._label].size
         self.model_ = self._model(rows.places, Sizes(count, labels, size, self.width, self.depth), rng)
-        wide = map(self._joint.put, read.batches)
-        pieces = [self.model_.cube.pieces(self.model_.found(batch), batch.weight) for batch in wide]
-        examples, rows = _used(_joined(pieces), rows)
+        examples, rows = by_gradient.as_pieces(self.model_, map(self._joint.put, read.batches), rows)
         by_gradient.learn(
             self, rows, examples, seed, floor=torch.zeros(len(rows.cells)), batch=by_gradient.batch_of(rows, self),
             patience=PATIENCE, rate=RATE if self.rate == "auto" else float(self.rate),
@@ -204,21 +202,6 @@ class Flow(OverPlaces):
         self.model_ = self._model(places, sizes, torch.Generator().manual_seed(0))
         by_gradient.load(self.model_, tensors)
         places_file.set_course(self, model)
-
-
-def _joined(pieces: Sequence[Batch]) -> Batch:
-    """The rows of pieces of a fit in one."""
-    if len(pieces) == 1:
-        return pieces[0]
-    cond = [p.cond for p in pieces if p.cond is not None]
-    weight = [p.weight for p in pieces if p.weight is not None]
-    x = tuple(torch.cat([p.x[i] for p in pieces]) for i in range(2))
-    return Batch(x, (None, None), torch.cat(cond) if cond else None, torch.cat(weight) if weight else None)
-
-
-def _used(examples: Batch, rows: Cut) -> tuple[Batch, Cut]:
-    """Both without the rows of weight 0, which are none."""
-    return examples if rows.weight is None else examples.rows(rows.weight > 0), rows.counted()
 
 
 def _levels(said: Any, sizes: Sizes) -> list[list[int]]:

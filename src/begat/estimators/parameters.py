@@ -11,6 +11,8 @@ import torch
 from begat.errors import BegatError, SchemaError, did_you_mean
 from begat.estimators.wish import number, shown, wishes
 from begat.maths.bijections import BIJECTIONS
+from begat.maths.ode import SOLVERS
+from begat.maths.path import PATHS, TARGETS
 from begat.random import generator
 from begat.schema import Schema
 
@@ -60,6 +62,11 @@ ALLOWED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         lambda v: isinstance(v, str) and v in ("coupling", "autoregressive"),
         "'coupling' or 'autoregressive'",
     ),
+    "path": (lambda v: isinstance(v, str) and v in PATHS, "'preserving', 'exploding' or 'straight'"),
+    "target": (lambda v: isinstance(v, str) and v in TARGETS, "'v', 'velocity', 'data' or 'noise'"),
+    "solver": (lambda v: isinstance(v, str) and v in SOLVERS, "'dpm', 'heun', 'euler' or 'ancestral'"),
+    "steps": (_whole(1, 10_000), "a whole number from 1 to 10,000"),
+    "guidance": (number, "a number, at least 0"),
     "transforms": (_whole(1, 256), "a whole number from 1 to 256"),
     "bins": (_whole(1, 256), "a whole number from 1 to 256"),
     "latent": (_whole(1, 4096), "a whole number from 1 to 4,096"),

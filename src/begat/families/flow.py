@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 
 from begat.core import Batch, Label, Objective, Spec
 from begat.errors import Impossible
-from begat.families.over_places import OverPlaces, PerRow, Regions
+from begat.families.over_places import OverPlaces, PerRow, Regions, lanes
 from begat.leaves.cube import Cube, Found
 from begat.leaves.places import Places
 from begat.maths.bijections import Bijection
@@ -23,8 +23,6 @@ Known = Bool[Tensor, "n d"]
 Class = Int[Tensor, " n"]
 FARTHEST = 2.0**-24
 """How near to 0 and 1 a rank is taken for where its normal score is asked."""
-LANES = 128
-"""What the number of rows that go through the maps is a multiple of."""
 ROWS = 8192
 """Rows, each draw one, that go through the maps at a time."""
 
@@ -126,17 +124,13 @@ class Flow(OverPlaces):
         return x.T
 
     def _run(self, ask: str, *parts: Tensor | None) -> Tensor:
-        """`_log_f` or `_pushed` of many rows, some at a time, where the network lies.
-
-        Rows are made a multiple of LANES, so that no row is rounded otherwise for what stands beside it.
-        """
+        """`_log_f` or `_pushed` of many rows, some at a time, where the network lies."""
         n, there, call = len(parts[0]), self.device, getattr(self, ask)  # type: ignore[arg-type]
         out = []
         for first in range(0, n, ROWS):
-            count = min(ROWS, n - first)
-            rows = torch.arange(first, first + -(-count // LANES) * LANES).clamp(max=n - 1)
+            rows = lanes(first, n, ROWS)
             piece = [None if p is None else p[rows].to(there) for p in parts]
-            out.append(call(*piece)[:count].cpu())
+            out.append(call(*piece)[: min(ROWS, n - first)].cpu())
         return torch.cat(out) if out else torch.zeros(0)
 
     # cells and ranks ----------------------------------------------------------------------------------------------

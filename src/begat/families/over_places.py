@@ -17,6 +17,7 @@ PerRow = Float[Tensor, " n"]
 Cells = Int[Tensor, "n d"]
 Cell = Int[Tensor, " n"]
 Regions = Mapping[int, Region]
+LANES = 128
 
 
 @runtime_checkable
@@ -86,3 +87,10 @@ class OverPlaces(Model):
 def of_cell(log_p: Float[Tensor, "n v"], cell: Cell) -> PerRow:
     """What stands in the place of each cell -> (n,); of cells that are not known, what stands at the end."""
     return log_p.gather(1, cell.clamp(max=log_p.shape[1] - 1)[:, None])[:, 0]
+
+
+def lanes(first: int, n: int, most: int) -> Int[Tensor, " m"]:
+    """The rows from the first on, `most` of n at most, made a multiple of LANES by repeating the last: so that no row
+    is rounded otherwise for what stands beside it."""
+    count = min(most, n - first)
+    return torch.arange(first, first + -(-count // LANES) * LANES).clamp(max=n - 1)

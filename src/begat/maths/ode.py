@@ -125,5 +125,9 @@ def _slope(denoise: Denoiser, y: Points, r: Tensor, probes: Any) -> tuple[Points
     scale = 1.0 if probes is None else 1 / len(probes)
     if probes is None:
         probes = torch.eye(y.shape[1], dtype=y.dtype, device=y.device)[:, None].expand(-1, len(y), -1)
-    found, turned = torch.func.vmap(lambda e: torch.func.jvp(slope, (y,), (e,)))(probes)
+
+    def derived(e: Points) -> Any:
+        return torch.func.jvp(slope, (y,), (e,))
+
+    found, turned = torch.func.vmap(derived)(probes)
     return found[0].detach(), (turned * probes).sum((0, 2)).detach() * scale

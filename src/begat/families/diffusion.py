@@ -1,0 +1,370 @@
+"""Diffusion: a network learns to take noise out of data, and what it has learnt takes noise to data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor, nn
+
+from begat.core import Batch, Label, Objective, Spec
+from begat.errors import Impossible
+from begat.families.over_places import OverPlaces, PerRow, Regions, lanes
+from begat.leaves.cube import Cube, Found
+from begat.leaves.places import Places
+from begat.maths.ode import Denoiser, Solver, guided, log_density, ratios
+from begat.maths.path import Way
+from begat.random import Noise, mixed
+
+Points = Float[Tensor, "n d"]
+Known = Bool[Tensor, "n d"]
+MOST, LEAST = 80.0, 0.01
+"""The largest and the smallest ratio of noise to data. Below it the pieces of the cube are all that is left to know."""
+MIDDLE, SPREAD = -0.4, 1.6
+"""Mean and deviation of log r that a fit draws: Karras et al. (2022), table 1, for data of deviation 1."""
+NAMELESS = 0.1
+"""The share of rows whose class the network is not told in a fit."""
+EDGE = 2.0**-22
+"""How near to 0 and 1 a rank is taken for where its normal score is asked."""
+ROWS = 8192
+"""Rows that go through the network at a time."""
+POOL, ROUNDS = 4096, 64
+"""Rows that are drawn at a time, and how often, until enough lie in their regions."""
+
+
+@runtime_checkable
+class Net(Protocol):
+    """What gives the target: nets.denoiser."""
+
+    def __call__(
+        self, x: Tensor, r: Tensor, scores: Tensor, known: Tensor | None, label: Tensor | None
+    ) -> Float[Tensor, "n d"]: ...
+
+
+class Diffusion(OverPlaces):
+    """P(x) = P(y) prod_d p0(x_d) E f(z | y) / N(z; 0, I), z normal scores of the ranks of the cells (leaves.cube).
+
+    The network learns a target on a path from scores to noise (maths.path); its loss of a row at a random ratio r is
+    the mean square of what it misses. Columns that are independent have no signal but their own: the target "v" is then
+    zero on the path "preserving", where a fit begins. In a share `hide` of the rows a random part of the scores is
+    known and told, and in a tenth the class is not, so that the network completes rows and needs no class.
+
+    Draws follow the ODE, or the chain, from noise back to data (maths.ode), `steps` of a solver. A `guidance` w above 1
+    exaggerates at every noise level what tells the class from none: no law of the model's, and 1 is none.
+
+    log P is a bound, the difference of two variational bounds, of which that of independent columns is exact,
+
+        log f(z) - log N(z; 0, I) >= int E [ |z - y / (1 + r^2)|^2 - |z - D(y, r)|^2 ] r^-2 d log r,    y = z + r noise,
+
+    (Kingma, Salimans, Poole and Ho, "Variational diffusion models", 2021, equation 17, with SNR = r^-2), over `samples`
+    ratios that are evenly spread and between LEAST and MOST, beyond which the model is that of independent columns.
+    By `log_ode` it is an estimate (maths.ode.log_density).
+
+    places: of all columns. label: the column of the class, if any.
+    """
+
+    def __init__(
+        self, spec: Spec, places: Sequence[Places], net: Net, label: int | None, way: Way, solver: Solver, *,
+        steps: int, hide: float, samples: int, guidance: float,
+    ):  # fmt: skip
+        super().__init__(spec, places, net)
+        self.cube, self.way, self.solver, self.steps = Cube(places, label), way, solver, steps
+        self.hide, self.samples, self.guidance = hide, samples, guidance
+
+    net: Net
+
+    # objective ----------------------------------------------------------------------------------------------------
+    def objectives(self) -> tuple[Objective, ...]:
+        """One player, the network; its loss is the mean square error of the target, of batches (low, width) of pieces
+        with their classes. Of rows that are held out it is minus the bound, by one ratio each: nats."""
+        assert isinstance(self.net, nn.Module)
+        return (Objective("denoiser", self.net, self._loss),)
+
+    def _loss(self, batch: Batch, noise: Noise) -> PerRow:
+        low, width = batch.x
+        count, label = low.shape[1], batch.cond
+        some, part, each, nameless = noise.uniform(1), noise.uniform(1), noise.uniform(count), noise.uniform()
+        z = _score(low + width * noise.uniform(count))
+        share, drawn = noise.uniform(1), noise.normal(count)
+        if not self.training:
+            r = (math.log(LEAST) + math.log(MOST / LEAST) * share).exp()
+            return -math.log(MOST / LEAST) * self._gain(z, drawn, r, None, label)
+        r = (MIDDLE + SPREAD * torch.special.ndtri(share.clamp(EDGE, 1 - EDGE))).exp().clamp(LEAST, MOST)
+        x, target = self.way.at(z, drawn, r)
+        known = (some < self.hide) & (each < part) if self.hide else None
+        label = label if label is None else torch.where(nameless < NAMELESS, self._none, label)
+        missed = (self._given(x, r, z, known, label) - target) ** 2
+        return missed.mean(1) if known is None else torch.where(known, 0.0, missed).mean(1)
+
+    @property
+    def _none(self) -> int:
+        """The label that stands for none."""
+        return 0 if self.cube.label is None else self.places[self.cube.label].size
+
+    def _given(
+        self, x: Points, r: Float[Tensor, "n 1"], scores: Points, known: Known | None, label: Label | None
+    ) -> Points:
+        """The network's target at a point of the path, which it sees scaled to the variance of data."""
+        size = self.way.alpha(r) * (1 + r * r).sqrt()
+        return self.net(x / size, r, scores, known, label)
+
+    # the denoiser -------------------------------------------------------------------------------------------------
+    def _denoiser(self, scores: Points, known: Known | None, label: Label | None) -> Denoiser:
+        """D(y, r) of these rows; it gives back what is known."""
+
+        def denoise(y: Points, r: Tensor) -> Points:
+            at = r.to(y.dtype).expand(len(y), 1)
+            x = self.way.alpha(at) * y
+            data = self.way.data(x, self._given(x, at, scores, known, label), at)
+            return data if known is None else torch.where(known, scores, data)
+
+        return denoise
+
+    def _drawn(self, noise: Points, scores: Points, known: Known | None, label: Label | None, rng: Generator) -> Points:
+        """Scores that the solver makes of normal noise (n, D), those that are known as they are."""
+        there, out = self.device, []
+        levels = ratios(MOST, LEAST, self.steps).float()
+        for first in range(0, len(noise), ROWS):
+            rows = lanes(first, len(noise), ROWS)
+            z, s, k, c = (None if t is None else t[rows].to(there) for t in (noise, scores, known, label))
+            assert z is not None and s is not None
+            denoise = self._denoiser(s, k, c)
+            if self.guidance != 1 and c is not None:
+                denoise = guided(denoise, self._denoiser(s, k, torch.full_like(c, self._none)), self.guidance)
+            y = (1 + MOST**2) ** 0.5 * z
+            if k is not None:
+                y = torch.where(k, s + MOST * z, y)
+            y = self.solver.run(denoise, y, levels, rng)
+            out.append(denoise(y, levels[-1])[: min(ROWS, len(noise) - first)].cpu())
+        return torch.cat(out) if out else noise
+
+    # sampler ------------------------------------------------------------------------------------------------------
+    def found(self, batch: Batch) -> Found:
+        """Where what is known of these rows lies."""
+        return self.cube.find(batch, self.find(batch))
+
+    def sample(self, n: int, cond: Label | None = None, *, generator: Generator) -> Batch:
+        """n rows. Conditions are cells like others: `complete`."""
+        return self.complete(self.nothing(n), generator=generator)
+
+    def complete(self, batch: Batch, asked: Regions | None = None, *, generator: Generator) -> Batch:
+        """The batch with every unknown cell drawn given what is known, unknown cells in their regions.
+
+        Known cells are told to the network; an unknown class is drawn first where nothing else is known, and by Bayes'
+        rule at the end where something is. What has a region is drawn until it lies there: EvidenceError for a row none
+        of whose POOL ROUNDS draws did.
+        """
+        asked, found = dict(asked or {}), self.found(batch)
+        cells, label = found.cells, self.cube.label
+        bound = self._bound(cells, asked)
+        u, classes = torch.zeros(found.low.shape), found.label.clone()
+        if label is not None:
+            first = ~found.known.any(1) & ~bound[:, self.cube.columns].any(1)
+            drawn = self.cube.classes(found.rows(first), self._log_classes, asked.get(label), generator=generator)
+            classes[first] = drawn
+            bound[first, label] = False
+        waiting = torch.arange(len(batch))
+        for turn in range(ROUNDS):
+            if not len(waiting):
+                break
+            many = waiting.repeat(max(POOL // len(waiting), 1)) if turn else waiting
+            made, of = self._completed(found.rows(many)._replace(label=classes[many]), generator)
+            fits = self._fits(made, of, cells[many], bound[many], asked, generator)
+            here = many[fits]
+            u[here], classes[here] = made[fits], of[fits]
+            waiting = waiting[~torch.isin(waiting, here)]
+        if len(waiting):
+            raise Impossible(int(waiting[0]))
+        return self.cube.write(batch, found, u, classes, asked, generator=generator)
+
+    def _completed(self, found: Found, rng: Generator) -> tuple[Points, Tensor]:
+        """Ranks of rows, their unknown cells drawn, and their classes."""
+        n, d = found.low.shape
+        u = found.low + found.width * torch.rand(n, d, generator=rng)
+        label = None
+        if self.cube.label is not None:
+            label = torch.where(found.label < 0, self._none, found.label)
+        known = found.known if bool(found.known.any()) else None
+        made = torch.special.ndtr(self._drawn(torch.randn(n, d, generator=rng), _score(u), known, label, rng))
+        u = torch.where(found.known, u, made)
+        if label is None or bool((found.label >= 0).all()):
+            return u, found.label
+        whole = found._replace(low=u, width=torch.zeros_like(u), known=torch.ones_like(found.known))
+        return u, self.cube.classes(whole, self._log_classes, None, generator=rng)
+
+    def _fits(
+        self, u: Points, label: Tensor, cells: Tensor, bound: Tensor, asked: Regions, rng: Generator
+    ) -> Bool[Tensor, " n"]:
+        """Whether what was drawn of each row lies in its regions."""
+        out = torch.ones(len(u), dtype=torch.bool)
+        for d in bound.any(0).nonzero()[:, 0].tolist():
+            if d == self.cube.label:
+                place, inside = label, True
+            else:
+                i = self.cube.columns.index(d)
+                place = self.cube.ranks[i].place(u[:, i])
+                x = self.cube.ranks[i].draw(u[:, i], generator=rng).value
+                free = place >= self.places[d].intervals
+                inside = free | ((x >= asked[d].lower) & (x <= asked[d].upper)) if d in asked else True
+            share = self._shares(d, cells[:, d], asked).gather(1, place[:, None])[:, 0]
+            out &= ((share > 0) & inside) | ~bound[:, d]
+        return out
+
+    # density ------------------------------------------------------------------------------------------------------
+    def log_prob(self, batch: Batch) -> PerRow:
+        """A lower bound of log P(x) -> (n,) float64; of rows of which something is unknown an estimate."""
+        found = self.found(batch)
+        return self._log_known(found) + found.log_own
+
+    def log_joint(self, batch: Batch, column: int) -> Float[Tensor, "v n"]:
+        """Bounds of log P(class, the other columns) of every class -> (V, n) float64; `column` is that of the class."""
+        found = self.found(batch)
+        return self._log_classes(found) + found.log_own
+
+    def log_posterior(self, batch: Batch, column: int) -> Float[Tensor, "v n"]:
+        """log P(class | the other columns) -> (V, n) float64: normalised bounds."""
+        joint = self._log_classes(self.found(batch))
+        return joint - torch.logsumexp(joint, 0)
+
+    def _log_classes(self, found: Found) -> Float[Tensor, "v n"]:
+        """log P(class) plus the bound of the known ranks given it, of every class -> (V, n)."""
+        assert self.cube.label is not None
+        base = self.places[self.cube.label].log_base
+        each = [self._log_known(found._replace(label=torch.full_like(found.label, v))) for v in range(len(base))]
+        return torch.stack(each)
+
+    def _log_known(self, found: Found) -> PerRow:
+        """log P(known cells) - sum of log p0 of those that are no class -> (n,)."""
+        out, label = torch.zeros(len(found.label), dtype=torch.float64), self.cube.label
+        rest = torch.arange(len(out))
+        if label is not None:
+            free = (found.label < 0).nonzero()[:, 0]
+            if len(free):
+                out[free] = torch.logsumexp(self._log_classes(found.rows(free)), 0)
+            rest = (found.label >= 0).nonzero()[:, 0]
+            out[rest] = self.places[label].log_base[found.label[rest]]
+        rest = rest[found.known[rest].any(1)]
+        whole = found.known[rest].all(1)
+        if whole.any():
+            rows = rest[whole]
+            out[rows] += self._bounds(found.rows(rows), None)
+        if not bool(whole.all()):
+            rows = rest[~whole]
+            here, rng = found.rows(rows), Generator().manual_seed(mixed("completed"))
+            u, _ = self._completed(here, rng)
+            full = here._replace(low=u, width=torch.zeros_like(u))
+            out[rows] += self._bounds(full, None) - self._bounds(full, here.known)
+        return out
+
+    def _bounds(self, found: Found, known: Known | None) -> PerRow:
+        """The bound of log f / N of all scores, or of the others given those that are known -> (n,)."""
+        n, d, count = *found.low.shape, self.samples
+        out, scale = torch.empty(n, dtype=torch.float64), math.log(MOST / LEAST)
+        base = _even(2 * d + 1, count)
+        for rows in torch.arange(n).split(max(ROWS // count, 1)):
+            m, shift = len(rows), torch.cat([found.shift[rows].flatten(1), found.shift[rows, :1, 0]], 1)
+            even = (base + shift[:, None]) % 1.0
+            u = found.low[rows, None] + found.width[rows, None] * even[:, :, :d]
+            z = _score(u).reshape(m * count, d)
+            noise = torch.special.ndtri(even[:, :, d : 2 * d].clamp(EDGE, 1 - EDGE)).reshape(m * count, d)
+            r = (math.log(LEAST) + scale * even[:, :, 2 * d]).exp().reshape(m * count, 1)
+            label = None if self.cube.label is None else found.label[rows].repeat_interleave(count)
+            stays = None if known is None else known[rows].repeat_interleave(count, 0)
+            gain = self._gain(z, noise, r, stays, label)
+            out[rows] = scale * gain.double().view(m, count).mean(1)
+        return out
+
+    def _gain(
+        self, z: Points, noise: Points, r: Float[Tensor, "n 1"], known: Known | None, label: Tensor | None
+    ) -> PerRow:
+        """By how much the network's denoiser misses less than that of independent columns, over r^2 -> (n,)."""
+        there, out = self.device, []
+        for first in range(0, len(z), ROWS):
+            rows = lanes(first, len(z), ROWS)
+            data, e, at, k, c = (None if t is None else t[rows].to(there) for t in (z, noise, r, known, label))
+            assert data is not None and e is not None and at is not None
+            y = data + at * e
+            x = self.way.alpha(at) * y
+            made = self.way.data(x, self._given(x, at, data, k, c), at)
+            gain = ((data - y / (1 + at * at)) ** 2 - (data - made) ** 2) / at**2
+            gain = gain if k is None else torch.where(k, 0.0, gain)
+            out.append(gain.sum(1)[: min(ROWS, len(z) - first)].cpu())
+        return torch.cat(out)
+
+    def log_ode(self, batch: Batch, steps: int = 40, probes: int | None = None) -> PerRow:
+        """log P(x, y) of complete rows by the ODE -> (n,) float64, an estimate: of one draw within the pieces of each,
+        by exact traces or by so many random signs."""
+        found, rng = self.found(batch), Generator().manual_seed(mixed("ode"))
+        out = found.log_own.clone()
+        if self.cube.label is not None:
+            out += self.places[self.cube.label].log_base[found.label]
+        z = _score(found.low + found.width * found.shift[:, 0])
+        levels = ratios(MOST, LEAST, steps).float()
+
+        def end(y: Points) -> PerRow:
+            return -0.5 * ((y * y).sum(1) / (1 + MOST**2) + y.shape[1] * math.log(2 * math.pi * (1 + MOST**2)))
+
+        for rows in torch.arange(len(z)).split(ROWS // 8):
+            label = None if self.cube.label is None else found.label[rows].to(self.device)
+            here, signs = z[rows].to(self.device), None
+            if probes is not None:
+                drawn = torch.randint(0, 2, (probes, *here.shape), generator=rng)
+                signs = (2.0 * drawn - 1.0).to(self.device)
+            found_log = log_density(self._denoiser(here, None, label), here, levels, end, signs).cpu().double()
+            out[rows] += found_log + 0.5 * (z[rows] ** 2 + math.log(2 * math.pi)).sum(1)
+        return out
+
+    # what is odd --------------------------------------------------------------------------------------------------
+    def expected(self, batch: Batch, column: int, numbers: Float[Tensor, " v"]) -> PerRow:
+        """E[numbers of the column's place | the other columns] -> (n,): the mean of `samples` draws."""
+        i = self.cube.columns.index(column)
+        found, rng = self.found(batch).without(i), Generator().manual_seed(mixed("expected"))
+        out = torch.empty(len(batch), dtype=torch.float64)
+        for rows in torch.arange(len(batch)).split(max(ROWS // self.samples, 1)):
+            u, _ = self._completed(found.rows(rows.repeat_interleave(self.samples)), rng)
+            out[rows] = numbers[self.cube.ranks[i].place(u[:, i])].view(len(rows), -1).mean(1)
+        return out
+
+    def surprise(self, batch: Batch) -> Float[Tensor, "d n"]:
+        """-log P(x_d | all other columns) by the network that is told these -> (D, n) float64; 0 for unknown cells."""
+        found = self.found(batch)
+        out = torch.zeros(len(self.places), len(batch), dtype=torch.float64)
+        label = self.cube.label
+        for i, d in enumerate(self.cube.columns):
+            rows = found.known[:, i].nonzero()[:, 0]
+            here = found.rows(rows)
+            if label is not None:
+                here = here._replace(label=torch.where(here.label < 0, self._none, here.label))
+            own = self.places[d].log_own(batch.rows(rows), found.cells[rows, d])
+            out[d, rows] = -own - self._own_bound(here, i)
+        if label is not None:
+            rows = (found.label >= 0).nonzero()[:, 0]
+            joint = self._log_classes(found.rows(rows))
+            out[label, rows] = torch.logsumexp(joint, 0) - joint.gather(0, found.label[rows][None])[0]
+        return out
+
+    def _own_bound(self, found: Found, i: int) -> PerRow:
+        """The bound of log f / N of one score given the others that are known -> (n,); cells that are not are drawn."""
+        others = found.without(i)
+        if not bool(found.known.all()):
+            u, _ = self._completed(others, Generator().manual_seed(mixed("others")))
+            found = found._replace(
+                low=torch.where(found.known, found.low, u), width=torch.where(found.known, found.width, 0.0)
+            )
+        told = torch.ones_like(found.known)
+        told[:, i] = False
+        return self._bounds(found, told)
+
+
+def _score(u: Points) -> Points:
+    """The normal scores of ranks."""
+    return torch.special.ndtri(u.float().clamp(EDGE, 1 - EDGE))
+
+
+def _even(numbers: int, count: int) -> Float[Tensor, "_ s e"]:
+    """Numbers of [0, 1), `count` of each evenly spread and the orders at random -> (1, S, E)."""
+    rng = Generator().manual_seed(mixed("even"))
+    return (torch.rand(1, count, numbers, generator=rng).argsort(1) + 0.5) / count
