@@ -40,6 +40,7 @@ tables: .venv/installed
 	$(BIN)/python bench/families.py --family autoregressive
 	$(BIN)/python bench/families.py --family any-order
 	$(BIN)/python bench/families.py --family flow
+	$(BIN)/python bench/families.py --family diffusion
 	$(BIN)/python bench/families.py --family vae
 
 peers: tables

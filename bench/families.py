@@ -19,7 +19,7 @@ import pandas as pd
 from judging import judge, schema_of
 from tables import TABLES, load
 
-from begat import VAE, Autoregressive, Circuit, Flow, NaiveBayes
+from begat import VAE, Autoregressive, Circuit, Diffusion, Flow, NaiveBayes
 from begat.metrics.classification import area, calibration_error
 
 DRAWS = 4
@@ -29,6 +29,7 @@ FAMILIES = {
     "circuit": Circuit,
     "autoregressive": Autoregressive,
     "flow": Flow,
+    "diffusion": Diffusion,
     "vae": VAE,
     "any-order": lambda **how: Autoregressive(order="any", **how),
 }
@@ -78,7 +79,7 @@ def measured(family: str, name: str, seed: int) -> dict[str, object]:
     return cell | {"draws": DRAWS, "figures": judge(train, held, fake, schema, more)}
 
 
-def rates(model: Circuit | Autoregressive | Flow | VAE, held: pd.DataFrame) -> dict[str, int]:
+def rates(model: Circuit | Autoregressive | Flow | Diffusion | VAE, held: pd.DataFrame) -> dict[str, int]:
     """Rows a second, the median of three: drawn, scored, and completed where every row has its own gaps."""
     rows = pd.concat([held] * (20_000 // len(held) + 1), ignore_index=True)[:20_000]
     gaps = rows.mask(np.random.default_rng(0).random(rows.shape) < 0.3).astype(rows.dtypes, errors="ignore")

@@ -58,6 +58,7 @@ def test_a_model_comes_back_in_a_fresh_process(tmp_path, y):
         ("Autoregressive", {"width": 16, "epochs": 40, "batch": 32, "random_state": 3}, "autoregressive"),
         ("VAE", {"width": 32, "latent": 2, "epochs": 40, "batch": 32, "random_state": 3}, "vae"),
         ("Flow", {"width": 32, "transforms": 2, "epochs": 40, "batch": 32, "random_state": 3}, "flow"),
+        ("Diffusion", {"width": 32, "depth": 1, "epochs": 40, "batch": 32, "random_state": 3}, "diffusion"),
     ],
 )
 def test_a_fit_that_is_killed_goes_on_and_is_the_one_never_killed(tmp_path, family, how, file):

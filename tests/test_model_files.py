@@ -40,6 +40,7 @@ def files(tmp_path_factory):
     quick = {"width": 8, "transforms": 2, "bins": 3, "epochs": 2}
     fits["flow"] = begat.Flow(**quick).fit(frame, "income")
     fits["flow of affine maps"] = begat.Flow(**quick, maps="affine", structure="autoregressive").fit(frame, "price")
+    fits["diffusion"] = begat.Diffusion(width=8, depth=1, epochs=2).fit(frame, "income")
     for name, model in fits.items():
         model.save(folder / f"{name}.safetensors")
     return folder, frame

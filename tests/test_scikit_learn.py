@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from begat import VAE, Autoregressive, Circuit, Flow, NaiveBayes
+from begat import VAE, Autoregressive, Circuit, Diffusion, Flow, NaiveBayes
 
 ANY_NUMBER = "with task='auto' a continuous target is no error: it makes a regression"
 SCORE = "score is the mean log-likelihood in every role, not R^2; scoring='r2' is"
@@ -24,7 +24,7 @@ BATCHES = "a weight scales a row's loss; a row that is repeated lies in other ba
 FRAMES = "a frame's float columns of whole numbers or short decimals have mass on a grid, an array's are continuous"
 
 
-BY_GRADIENT = Autoregressive | VAE | Flow
+BY_GRADIENT = Autoregressive | VAE | Flow | Diffusion
 
 
 def expected(estimator):
@@ -48,6 +48,7 @@ SMALL = {"units": 4, "epochs": 4, "leaves": "gaussian"}
 TINY = {"width": 8, "epochs": 4, "batch": 16, "rate": 1e-2, "leaves": "gaussian"}
 CODER = {**TINY, "width": 32, "latent": 4, "epochs": 30, "samples": 20}
 MAPS = {**TINY, "width": 32, "transforms": 2, "epochs": 30, "samples": 8}
+NOISY = {**TINY, "width": 32, "depth": 1, "epochs": 60, "samples": 16}
 TASKS = ("classification", "regression", "density")
 ROLES = [
     NaiveBayes(),
@@ -60,6 +61,8 @@ ROLES = [
     *(VAE(**CODER, task=task) for task in TASKS),
     Flow(**MAPS),
     *(Flow(**MAPS, task=task) for task in TASKS),
+    Diffusion(**NOISY),
+    *(Diffusion(**NOISY, task=task) for task in TASKS),
 ]
 
 

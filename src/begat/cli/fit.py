@@ -25,7 +25,9 @@ def fit(
     family: Annotated[
         str,
         typer.Option(
-            "--family", metavar="NAME", help="The kind of model: circuit, autoregressive, flow, vae or naive-bayes."
+            "--family",
+            metavar="NAME",
+            help="The kind of model: circuit, autoregressive, flow, diffusion, vae or naive-bayes.",
         ),
     ] = "circuit",
     setting: options.Settings = None,

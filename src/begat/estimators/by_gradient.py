@@ -65,12 +65,12 @@ def learn(
     started: float,
     checkpoint: str | PathLike[str] | None,
     tell: Callable[[int, int, float | None], Any] | None,
-    most: int = STEPS,
+    passes: int = PASSES,
 ) -> None:
     """Fit the estimator's `model_` to these rows, of which some are held out; sets what the estimator says of its fit.
 
     examples: the rows as the model reads them. floor: what the held-out score is counted from, of each row (n,). sizes:
-    what else a checkpoint must agree in. Where nothing is said of `epochs` the fit has PASSES or `most` steps; a
+    what else a checkpoint must agree in. Where nothing is said of `epochs` it has so many passes or STEPS at most; a
     number of them is made in full. The rate is constant: what the fit gives is the mean of the weights over the last
     ninth of the steps, and it ends when that has not been better for so many marks.
     """
@@ -85,7 +85,7 @@ def learn(
     one = -(-len(feed) // batch)
     until_it_stalls = estimator.epochs == "auto"
     plan = Plan(
-        steps=min(one * PASSES, most) if until_it_stalls else one * int(estimator.epochs), batch=batch,
+        steps=min(one * passes, STEPS) if until_it_stalls else one * int(estimator.epochs), batch=batch,
         rate=rate, warm=0.0, cool=0.0, decay=decay, average=1.0, every=min(max(one, MARKS[0]), MARKS[1]),
         patience=patience if len(held) and until_it_stalls else None, seed=seed,
     )  # fmt: skip

@@ -19,7 +19,9 @@ from begat.estimators import by_gradient, places_file
 from begat.estimators.cutting import cut
 from begat.estimators.over_places import OverPlaces
 from begat.estimators.store import Slot as TensorSlot
+from begat.families.diffusion import BLOCKS
 from begat.families.diffusion import Diffusion as Model
+from begat.leaves.cube import Cube
 from begat.leaves.places import Places
 from begat.maths.ode import SOLVERS
 from begat.maths.path import Way
@@ -27,9 +29,7 @@ from begat.nets.denoiser import Denoiser, Sizes
 from begat.random import Seed, mixed, seed_of
 from begat.schema import Schema
 
-RATE, DECAY, PATIENCE = 1e-3, 0.02, 12
-STEPS = 10_000
-"""Steps at most where nothing is said: what it learns is a regression on noise, which takes longer to tell."""
+RATE, DECAY, PATIENCE, BATCH, PASSES = 2e-3, 0.1, 12, 512, 250
 
 
 class Diffusion(OverPlaces):
@@ -38,16 +38,18 @@ class Diffusion(OverPlaces):
         y_r = z + r noise,    dy / dr = (y - E[z | y_r]) / r,    z the normal scores of the ranks of the cells
 
     The network learns E[z | y_r] at every ratio r of noise to data. Scores follow each column's own law (leaves.ranks,
-    leaves.cube), so that independent columns are where it begins and bounds are in the data's units, as everywhere;
-    levels are intervals of a score, which measured better here than one number for each. A category as y makes a
-    classifier, by Bayes' rule from normalised bounds; a number as y is a column like others. What is known of a row is
-    told to the network, which completes it; what has a region is drawn until it lies there.
+    leaves.cube); levels are intervals of a score. What a noisy score says of its own column, level or number, is known
+    in closed form, and the network says only what the rest of the row adds to it: a fit begins with independent
+    columns, and bounds are in the data's units, as everywhere. A category as y makes a classifier, by Bayes' rule from
+    normalised bounds; a number as y is a column like others. What is known of a row is told to the network, which
+    completes it; what has a region is drawn until it lies there.
 
     path: "preserving", "exploding" or "straight"; target: "v", "velocity", "data" or "noise" (maths.path). solver:
     "dpm", "heun", "euler" or "ancestral", of `steps` steps (maths.ode). guidance: how much a class that is asked for is
     exaggerated; 1 is the law that was learnt. samples: noise levels behind each bound. width, depth: of the network, in
     residual blocks. hide: the share of rows of which a random part is taken for known. rate, decay: the step of AdamW
-    and its decoupled decay. batch, epochs, validation, device, seconds: as of Autoregressive. leaves (kernel densities
+    and its decoupled decay. batch: "auto" 512. epochs, validation,
+    device, seconds: as of Autoregressive. leaves (kernel densities
     where they are asked for), task, missing, unseen, schema: as of NaiveBayes. random_state: of the first weights, the
     order of the rows and the noise: the same seed, the same fit, if no seconds end it.
 
@@ -65,8 +67,8 @@ class Diffusion(OverPlaces):
         solver: str = "dpm",
         steps: int = 25,
         guidance: float = 1.0,
-        samples: int = 64,
-        width: int = 256,
+        samples: int = 32,
+        width: int = 192,
         depth: int = 3,
         hide: float = 0.25,
         rate: float | str = "auto",
@@ -126,12 +128,14 @@ class Diffusion(OverPlaces):
         count, labels = len(rows.places) - (self._label is not None), 0
         if self._label is not None:
             labels = rows.places[self._label].size
-        sizes = Sizes(count, labels, self.width, self.depth)
+        blocks = Cube(rows.places, self._label).blocks(BLOCKS)[0].shape[1]
+        sizes = Sizes(count, blocks, labels, self.width, self.depth)
         self.model_ = self._model(rows.places, sizes, torch.Generator().manual_seed(mixed(seed, "weights")))
         examples, rows = by_gradient.as_pieces(self.model_, map(self._joint.put, read.batches), rows)
         by_gradient.learn(
             self, rows, examples, seed, floor=torch.zeros(len(rows.cells)),
-            batch=by_gradient.batch_of(rows, self), patience=PATIENCE, most=STEPS,
+            batch=min(BATCH, len(rows.cells)) if self.batch == "auto" else int(self.batch),
+            patience=PATIENCE, passes=PASSES,
             rate=RATE if self.rate == "auto" else float(self.rate),
             decay=DECAY if self.decay == "auto" else float(self.decay),
             sizes=[self.path, self.target, *sizes], started=started, checkpoint=checkpoint, tell=tell,
@@ -192,7 +196,8 @@ class Diffusion(OverPlaces):
         places = places_file.restored_all(model["columns"], tensors, self._joint.slots)
         sizes = Sizes(*model["size"])
         labels = 0 if self._label is None else places[self._label].size
-        if (sizes.columns, sizes.labels) != (len(places) - (self._label is not None), labels):
+        blocks = Cube(places, self._label).blocks(BLOCKS)[0].shape[1]
+        if (sizes.columns, sizes.blocks, sizes.labels) != (len(places) - (self._label is not None), blocks, labels):
             raise FileError("its network is of other columns than its schema; the file is damaged")
         self.model_ = self._model(places, sizes, torch.Generator().manual_seed(0))
         by_gradient.load(self.model_, tensors)

@@ -15,6 +15,7 @@ from begat.errors import Impossible
 from begat.families.over_places import OverPlaces, PerRow, Regions, lanes
 from begat.leaves.cube import Cube, Found
 from begat.leaves.places import Places
+from begat.maths import posterior
 from begat.maths.ode import Denoiser, Solver, guided, log_density, ratios
 from begat.maths.path import Way
 from begat.random import Noise, mixed
@@ -25,8 +26,12 @@ MOST, LEAST = 80.0, 0.01
 """The largest and the smallest ratio of noise to data. Below it the pieces of the cube are all that is left to know."""
 MIDDLE, SPREAD = -0.4, 1.6
 """Mean and deviation of log r that a fit draws: Karras et al. (2022), table 1, for data of deviation 1."""
+BLOCKS, TOLD = 32, 0.1
+"""Blocks of a column, about, and the weight of the cross entropy of blocks of many numbers; of levels it is 1."""
 NAMELESS = 0.1
 """The share of rows whose class the network is not told in a fit."""
+LOOKS = 4
+"""Ratios at which a held-out row is scored."""
 EDGE = 2.0**-22
 """How near to 0 and 1 a rank is taken for where its normal score is asked."""
 ROWS = 8192
@@ -37,20 +42,26 @@ POOL, ROUNDS = 4096, 64
 
 @runtime_checkable
 class Net(Protocol):
-    """What gives the target: nets.denoiser."""
+    """What tilts blocks and mends the target: nets.denoiser."""
 
     def __call__(
         self, x: Tensor, r: Tensor, scores: Tensor, known: Tensor | None, label: Tensor | None
-    ) -> Float[Tensor, "n d"]: ...
+    ) -> tuple[Float[Tensor, "n d v"], Float[Tensor, "n d"]]: ...
 
 
 class Diffusion(OverPlaces):
     """P(x) = P(y) prod_d p0(x_d) E f(z | y) / N(z; 0, I), z normal scores of the ranks of the cells (leaves.cube).
 
-    The network learns a target on a path from scores to noise (maths.path); its loss of a row at a random ratio r is
-    the mean square of what it misses. Columns that are independent have no signal but their own: the target "v" is then
-    zero on the path "preserving", where a fit begins. In a share `hide` of the rows a random part of the scores is
-    known and told, and in a tenth the class is not, so that the network completes rows and needs no class.
+    What a noisy score y_d = z_d + r noise says of its own column is known in closed form: P(z_d in block | y_d) and
+    E[z_d | block, y_d] of a normal z_d (maths.posterior), a block a level, a code or neighbouring numbers. The network
+    says what the rest of the row does: it tilts the blocks, and mends a target on the path (maths.path) by f,
+
+        P(block | y) = softmax(log P(block | y_d) + a(y, r)),    D = sum P(block | y) E[z_d | block, y_d] + mend(f),
+
+    and nothing at first, where columns are independent. The loss of a row at a random ratio r is the mean square of
+    what the target misses, and the cross entropy of the blocks, of numbers TOLD times (after Dieleman et al.,
+    "Continuous diffusion for categorical data", 2022, section 3.2). In a share `hide` of the rows a random part of the
+    scores is known and told, and in a tenth the class is not, so that the network completes rows and needs no class.
 
     Draws follow the ODE, or the chain, from noise back to data (maths.ode), `steps` of a solver. A `guidance` w above 1
     exaggerates at every noise level what tells the class from none: no law of the model's, and 1 is none.
@@ -73,31 +84,45 @@ class Diffusion(OverPlaces):
         super().__init__(spec, places, net)
         self.cube, self.way, self.solver, self.steps = Cube(places, label), way, solver, steps
         self.hide, self.samples, self.guidance = hide, samples, guidance
+        begins, alone = self.cube.blocks(BLOCKS)
+        self.register_buffer("told", (TOLD + (1 - TOLD) * alone).float(), persistent=False)
+        self.register_buffer("begins", begins.float(), persistent=False)
+        self.register_buffer("ends", posterior.edges(begins), persistent=False)
 
     net: Net
+    told: Float[Tensor, " d"]
+    begins: Float[Tensor, "d v"]
+    ends: Float[Tensor, "d w"]
 
     # objective ----------------------------------------------------------------------------------------------------
     def objectives(self) -> tuple[Objective, ...]:
-        """One player, the network; its loss is the mean square error of the target, of batches (low, width) of pieces
-        with their classes. Of rows that are held out it is minus the bound, by one ratio each: nats."""
+        """One player, the network; its loss is the mean over columns of the above, of batches (low, width) of pieces
+        with their classes. Of rows that are held out it is minus the bound, by LOOKS ratios each: nats."""
         assert isinstance(self.net, nn.Module)
         return (Objective("denoiser", self.net, self._loss),)
 
     def _loss(self, batch: Batch, noise: Noise) -> PerRow:
         low, width = batch.x
         count, label = low.shape[1], batch.cond
-        some, part, each, nameless = noise.uniform(1), noise.uniform(1), noise.uniform(count), noise.uniform()
-        z = _score(low + width * noise.uniform(count))
-        share, drawn = noise.uniform(1), noise.normal(count)
         if not self.training:
-            r = (math.log(LEAST) + math.log(MOST / LEAST) * share).exp()
-            return -math.log(MOST / LEAST) * self._gain(z, drawn, r, None, label)
+            return torch.stack([self._seen_loss(batch, noise) for _ in range(LOOKS)]).mean(0)
+        some, part, each, nameless = noise.uniform(1), noise.uniform(1), noise.uniform(count), noise.uniform()
+        z, share, drawn = _score(low + width * noise.uniform(count)), noise.uniform(1), noise.normal(count)
         r = (MIDDLE + SPREAD * torch.special.ndtri(share.clamp(EDGE, 1 - EDGE))).exp().clamp(LEAST, MOST)
-        x, target = self.way.at(z, drawn, r)
         known = (some < self.hide) & (each < part) if self.hide else None
         label = label if label is None else torch.where(nameless < NAMELESS, self._none, label)
-        missed = (self._given(x, r, z, known, label) - target) ** 2
+        _, target = self.way.at(z, drawn, r)
+        log_p, made = self._given(z + r * drawn, r, z, known, label)
+        block = torch.searchsorted(self.begins, torch.special.ndtr(z).T.contiguous(), right=True).T - 1
+        missed = (made - target) ** 2 - self.told * log_p.gather(2, block.clamp(min=0)[:, :, None])[:, :, 0]
         return missed.mean(1) if known is None else torch.where(known, 0.0, missed).mean(1)
+
+    def _seen_loss(self, batch: Batch, noise: Noise) -> PerRow:
+        """Minus the bound of f by one ratio, nats -> (n,)."""
+        low, width = batch.x
+        z = _score(low + width * noise.uniform(low.shape[1]))
+        r = (math.log(LEAST) + math.log(MOST / LEAST) * noise.uniform(1)).exp()
+        return -math.log(MOST / LEAST) * self._gain(z, noise.normal(low.shape[1]), r, None, batch.cond)
 
     @property
     def _none(self) -> int:
@@ -105,20 +130,30 @@ class Diffusion(OverPlaces):
         return 0 if self.cube.label is None else self.places[self.cube.label].size
 
     def _given(
-        self, x: Points, r: Float[Tensor, "n 1"], scores: Points, known: Known | None, label: Label | None
+        self, y: Points, r: Float[Tensor, "n 1"], scores: Points, known: Known | None, label: Label | None
+    ) -> tuple[Float[Tensor, "n d v"], Points]:
+        """log P(block | y) of every block, and the target -> (n, D, V), (n, D)."""
+        tilt, mend = self.net(y / (1 + r * r).sqrt(), r, scores, known, label)
+        log_own, inside = posterior.blocks(y, r, self.ends)
+        log_p = (log_own + tilt).log_softmax(2)
+        data = (log_p.exp() * inside).sum(2)
+        alpha = self.way.alpha(r)
+        a, b = self.way.target(alpha, r * alpha)
+        return log_p, a * data + b * (y - data) / r + mend
+
+    def _data(
+        self, y: Points, r: Float[Tensor, "n 1"], scores: Points, known: Known | None, label: Label | None
     ) -> Points:
-        """The network's target at a point of the path, which it sees scaled to the variance of data."""
-        size = self.way.alpha(r) * (1 + r * r).sqrt()
-        return self.net(x / size, r, scores, known, label)
+        """E[z | y] -> (n, D)."""
+        _, given = self._given(y, r, scores, known, label)
+        return self.way.data(self.way.alpha(r) * y, given, r)
 
     # the denoiser -------------------------------------------------------------------------------------------------
     def _denoiser(self, scores: Points, known: Known | None, label: Label | None) -> Denoiser:
         """D(y, r) of these rows; it gives back what is known."""
 
         def denoise(y: Points, r: Tensor) -> Points:
-            at = r.to(y.dtype).expand(len(y), 1)
-            x = self.way.alpha(at) * y
-            data = self.way.data(x, self._given(x, at, scores, known, label), at)
+            data = self._data(y, r.to(y.dtype).expand(len(y), 1), scores, known, label)
             return data if known is None else torch.where(known, scores, data)
 
         return denoise
@@ -180,15 +215,17 @@ class Diffusion(OverPlaces):
             raise Impossible(int(waiting[0]))
         return self.cube.write(batch, found, u, classes, asked, generator=generator)
 
-    def _completed(self, found: Found, rng: Generator) -> tuple[Points, Tensor]:
-        """Ranks of rows, their unknown cells drawn, and their classes."""
-        n, d = found.low.shape
-        u = found.low + found.width * torch.rand(n, d, generator=rng)
+    def _completed(
+        self, found: Found, rng: Generator, even: Float[Tensor, "n two d"] | None = None
+    ) -> tuple[Points, Tensor]:
+        """Ranks of rows, their unknown cells drawn, and their classes; by these uniform numbers, if any."""
+        even = torch.rand(*found.shift.shape, generator=rng) if even is None else even
+        u = found.low + found.width * even[:, 0]
         label = None
         if self.cube.label is not None:
             label = torch.where(found.label < 0, self._none, found.label)
         known = found.known if bool(found.known.any()) else None
-        made = torch.special.ndtr(self._drawn(torch.randn(n, d, generator=rng), _score(u), known, label, rng))
+        made = torch.special.ndtr(self._drawn(_score(even[:, 1]), _score(u), known, label, rng))
         u = torch.where(found.known, u, made)
         if label is None or bool((found.label >= 0).all()):
             return u, found.label
@@ -254,7 +291,7 @@ class Diffusion(OverPlaces):
         if not bool(whole.all()):
             rows = rest[~whole]
             here, rng = found.rows(rows), Generator().manual_seed(mixed("completed"))
-            u, _ = self._completed(here, rng)
+            u, _ = self._completed(here, rng, here.shift)
             full = here._replace(low=u, width=torch.zeros_like(u))
             out[rows] += self._bounds(full, None) - self._bounds(full, here.known)
         return out
@@ -287,8 +324,7 @@ class Diffusion(OverPlaces):
             data, e, at, k, c = (None if t is None else t[rows].to(there) for t in (z, noise, r, known, label))
             assert data is not None and e is not None and at is not None
             y = data + at * e
-            x = self.way.alpha(at) * y
-            made = self.way.data(x, self._given(x, at, data, k, c), at)
+            made = self._data(y, at, data, k, c)
             gain = ((data - y / (1 + at * at)) ** 2 - (data - made) ** 2) / at**2
             gain = gain if k is None else torch.where(k, 0.0, gain)
             out.append(gain.sum(1)[: min(ROWS, len(z) - first)].cpu())
@@ -323,8 +359,11 @@ class Diffusion(OverPlaces):
         i = self.cube.columns.index(column)
         found, rng = self.found(batch).without(i), Generator().manual_seed(mixed("expected"))
         out = torch.empty(len(batch), dtype=torch.float64)
+        even = _even(2 * len(self.cube), self.samples).view(1, self.samples, 2, -1)
         for rows in torch.arange(len(batch)).split(max(ROWS // self.samples, 1)):
-            u, _ = self._completed(found.rows(rows.repeat_interleave(self.samples)), rng)
+            here = found.rows(rows.repeat_interleave(self.samples))
+            each = ((even + found.shift[rows, None]) % 1.0).flatten(0, 1)
+            u, _ = self._completed(here, rng, each)
             out[rows] = numbers[self.cube.ranks[i].place(u[:, i])].view(len(rows), -1).mean(1)
         return out
 
@@ -350,7 +389,7 @@ class Diffusion(OverPlaces):
         """The bound of log f / N of one score given the others that are known -> (n,); cells that are not are drawn."""
         others = found.without(i)
         if not bool(found.known.all()):
-            u, _ = self._completed(others, Generator().manual_seed(mixed("others")))
+            u, _ = self._completed(others, Generator().manual_seed(mixed("others")), others.shift)
             found = found._replace(
                 low=torch.where(found.known, found.low, u), width=torch.where(found.known, found.width, 0.0)
             )
@@ -359,7 +398,7 @@ class Diffusion(OverPlaces):
         return self._bounds(found, told)
 
 
-def _score(u: Points) -> Points:
+def _score(u: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """The normal scores of ranks."""
     return torch.special.ndtri(u.float().clamp(EDGE, 1 - EDGE))
 

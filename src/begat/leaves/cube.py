@@ -20,6 +20,8 @@ Points = Float[Tensor, "n d"]
 Known = Bool[Tensor, "n d"]
 Class = Int[Tensor, " n"]
 Regions = dict[int, Region]
+TINY = 1e-9
+"""What is left of the unit interval where its last block begins, at least."""
 
 
 class Found(NamedTuple):
@@ -81,6 +83,16 @@ class Cube:
         """What a fit reads: (low, width) of the pieces of rows, and their classes."""
         return Batch((found.low, found.width), (None, None), None if self.label is None else found.label, weight)
 
+    def blocks(self, count: int) -> tuple[Float[Tensor, "d v"], Float[Tensor, " d"]]:
+        """Where blocks of neighbouring places of each column begin, lighter than 1 / count or single -> (D, V), 1 where
+        a column has no more; and the share of each column's mass that is in blocks of a single place -> (D,)."""
+        found = [_blocks(ranks.width, count) for ranks in self.ranks]
+        size = max((len(begins) for begins, _ in found), default=1)
+        out = torch.ones(len(self), size, dtype=torch.float64)
+        for row, (begins, _) in zip(out, found, strict=True):
+            row[: len(begins)] = begins
+        return out, torch.tensor([alone for _, alone in found], dtype=torch.float64)
+
     # out ----------------------------------------------------------------------------------------------------------
     def write(
         self, batch: Batch, found: Found, u: Points, label: Class, asked: Regions, *, generator: Generator
@@ -117,3 +129,19 @@ class Cube:
         if len(rows):
             out[rows] = torch.multinomial(log_w.softmax(1), 1, generator=generator)[:, 0]
         return out
+
+
+def _blocks(width: Float[Tensor, " v"], count: int) -> tuple[Float[Tensor, " b"], float]:
+    """Where each block of places of these masses begins, and the mass of those that are a single place: the next place
+    joins a block while they are below 1 / count together."""
+    begins, masses, members = [0.0], [0.0], [0]
+    for mass in width.tolist():
+        if masses[-1] > 0 and (masses[-1] + mass) * count > 1:
+            begins.append(begins[-1] + masses[-1])
+            masses.append(0.0)
+            members.append(0)
+        masses[-1] += mass
+        members[-1] += mass > 0
+    sound = [i for i, begin in enumerate(begins) if begin < 1 - TINY]
+    alone = sum(masses[i] for i in sound if members[i] == 1)
+    return torch.tensor([begins[i] for i in sound], dtype=torch.float64), alone

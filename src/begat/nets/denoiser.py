@@ -15,18 +15,20 @@ WAVES, SCALES = 8, 16
 
 
 class Sizes(NamedTuple):
-    """columns: D. labels: of the label, one more of which stands for none. width: of its layers. depth: of them, two to
-    a residual block."""
+    """columns: D. blocks: V of each. labels: of the label, one more of which stands for none. width: of its layers.
+    depth: residual blocks of two of them."""
 
     columns: int
+    blocks: int
     labels: int
     width: int
     depth: int
 
 
 class Denoiser(nn.Module):
-    """What a diffusion is to know of noisy normal scores: (x, r, known scores, label) -> the target (maths.path), zero
-    at first. x has the variance of data at every r.
+    """What a diffusion is to know of noisy normal scores: (x, r, known scores, label) -> how much likelier
+    each block of each column is than from the column's own noisy score, and what is missing of the target; zero at
+    first. x has the variance of data at every r.
 
     Beside x it reads cosines of the ranks Phi(x), on which levels are intervals: the law of
     a level given the others is then a function that is no sharper than the level is wide.
@@ -50,7 +52,7 @@ class Denoiser(nn.Module):
         self.label = nn.Parameter(0.3 * torch.randn(sizes.labels + 1, width, generator=rng))
         self.times = nn.ModuleList(linear(2 * SCALES, width) for _ in range(sizes.depth + 1))
         self.blocks = nn.ModuleList(linear(width, width) for _ in range(2 * sizes.depth))
-        self.leave = linear(width, d, by=0.0)
+        self.leave = linear(width, d * (sizes.blocks + 1), by=0.0)
 
     @staticmethod
     def layout(sizes: Sizes) -> dict[str, tuple[int, ...]]:
@@ -58,7 +60,7 @@ class Denoiser(nn.Module):
         d, width = sizes.columns, sizes.width
         shapes: dict[str, tuple[int, ...]] = {"label": (sizes.labels + 1, width)}
         shapes["told.weight"] = (width, d * (WAVES + 2))
-        linear = {"enter": (width, d * (WAVES + 1)), "leave": (d, width)}
+        linear = {"enter": (width, d * (WAVES + 1)), "leave": (d * (sizes.blocks + 1), width)}
         linear |= {f"times.{i}": (width, 2 * SCALES) for i in range(sizes.depth + 1)}
         linear |= {f"blocks.{i}": (width, width) for i in range(2 * sizes.depth)}
         for name, shape in linear.items():
@@ -72,7 +74,7 @@ class Denoiser(nn.Module):
         scores: Float[Tensor, "n d"],
         known: Bool[Tensor, "n d"] | None,
         label: Int[Tensor, " n"] | None,
-    ) -> Float[Tensor, "n d"]:
+    ) -> tuple[Float[Tensor, "n d v"], Float[Tensor, "n d"]]:
         """x: scores of unit variance at every ratio r. scores: those that are known, of which `known` says which.
         label: the class of each row, its largest number none."""
         if known is not None:
@@ -86,7 +88,8 @@ class Denoiser(nn.Module):
         for i in range(self.sizes.depth):
             inner = self.blocks[2 * i](F.silu(h)) + self.times[i + 1](time)
             h = h + self.blocks[2 * i + 1](F.silu(inner))
-        return self.leave(F.silu(h))
+        out = self.leave(F.silu(h)).unflatten(1, (self.sizes.columns, -1))
+        return out[:, :, 1:], out[:, :, 0]
 
 
 def _features(z: Float[Tensor, "n d"]) -> Float[Tensor, "n f"]:
