@@ -10,25 +10,30 @@ rate; and at as many seconds.
 
 from __future__ import annotations
 
+import os
+
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+
 import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from statistics import median
-
-from peers import HERE, python_of  # first of all: it sets one thread
+from time import perf_counter
 
 import numpy as np
 import torch
+from peers import HERE, python_of
 from sklearn.datasets import load_digits
 from tables import _widedeep
 from workers.with_flows import BINS, COLUMNS, ROWS, TRANSFORMS, WIDTH, speed
 
 from begat import Flow
+from begat.core import Spec
 from begat.families.flow import Flow as Model
-from begat.nets.couplings import Sizes, Steps, levels
 from begat.maths.bijections import BIJECTIONS
+from begat.nets.couplings import Sizes, Steps, levels
 
 ROUNDS, STEPS, SECONDS, BATCH, RATE, DRAWS = 3, 2_000, 60, 512, 2e-3, 8
 WORKER = str(HERE / "workers" / "with_flows.py")
@@ -45,7 +50,7 @@ def own_speed() -> list[float]:
     rng = torch.Generator().manual_seed(0)
     size = BIJECTIONS["spline"].size(BINS)
     net = Steps(levels(COLUMNS, TRANSFORMS, autoregressive=False, rng=rng), Sizes(COLUMNS, 0, size, WIDTH, 1), rng)
-    flow = Model.of_ranks(net, BIJECTIONS["spline"])
+    flow = Model(Spec(()), [], net, None, BIJECTIONS["spline"], hide=0.0, samples=1)
     x = torch.rand(ROWS, COLUMNS)
     return speed(
         net, lambda x: flow._log_f(x, None, None), lambda n: flow._pushed(torch.rand(n, COLUMNS), x, None, None), x
@@ -88,8 +93,6 @@ def _steps(x: np.ndarray) -> np.ndarray:
 
 def own_fit(train: np.ndarray, held: np.ndarray, **how: object) -> tuple[float, float]:
     """Nats a dimension of begat's flow, and its seconds."""
-    from time import perf_counter
-
     torch.set_num_threads(1)
     started = perf_counter()
     model = Flow(
@@ -113,9 +116,9 @@ def compare_likelihood() -> None:
             steps = asked("fit", "zuko", path, "steps", str(STEPS), *rest)
             equal = asked("fit", "zuko", path, "seconds", str(SECONDS), *rest)
         print(
-            f"{name:11} {train.shape[1]} columns, {len(train):,} rows: {STEPS:,} steps: begat {ours:.4f} ({seconds:.0f} s), "
-            f"zuko {steps[0]:.4f} ({steps[2]:.0f} s) nats a dimension; {SECONDS} s: begat {longer:.4f}, zuko {equal[0]:.4f} "
-            f"({equal[1]:,.0f} steps)",
+            f"{name:11} {train.shape[1]} columns, {len(train):,} rows: {STEPS:,} steps: begat {ours:.4f} ({seconds:.0f} "
+            f"s), zuko {steps[0]:.4f} ({steps[2]:.0f} s) nats a dimension; {SECONDS} s: begat {longer:.4f}, zuko "
+            f"{equal[0]:.4f} ({equal[1]:,.0f} steps)",
             flush=True,
         )
 

@@ -56,7 +56,8 @@ def test_draws_follow_the_law(normal, solver):
 
 
 def test_evidence_is_the_law_cut_to_it(normal):
-    """b given a = 2: normal, of mean -.2 and deviation .87 (2 without), as far as a fit of seconds learns it; and given a > 2 by the law's own draws."""
+    """b given a = 2: normal, of mean -.2 and deviation .87 (2 without), as far as a fit of seconds learns it; and given
+    a > 2 by the law's own draws."""
     model, _, law = normal
     drawn = model.sample(2_000, given={"a": 2.0}, random_state=0)
     assert (drawn["a"] == 2.0).all()
@@ -70,8 +71,7 @@ def test_evidence_is_the_law_cut_to_it(normal):
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_path_and_target_learns(path, target):
-    """More than independent columns in nats on held-out rows, but for the target noise, whose errors are blown up where
-    there is little of anything else; gradients reach every parameter."""
+    """Two columns hang together in draws as they do in the rows; gradients reach every parameter."""
     rng = np.random.default_rng(0)
     a = rng.normal(size=2_000)
     frame = pd.DataFrame({"a": a, "b": a + 0.3 * rng.normal(size=2_000), "y": np.where(a > 0, "up", "down")})

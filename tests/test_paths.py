@@ -57,6 +57,7 @@ def test_a_target_gives_the_data_back(path, target):
     r = torch.logspace(-2, 2, 60, dtype=torch.float64)[:, None]
     x, asked = way.at(data, noise, r)
     np.testing.assert_allclose(way.data(x, asked, r), data, atol=1e-9)
+    np.testing.assert_allclose(way.given(data, x / way.alpha(r), r), asked, atol=1e-9)
     np.testing.assert_allclose(x, way.alpha(r) * (data + r * noise), atol=1e-12)
 
 

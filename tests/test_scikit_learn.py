@@ -48,7 +48,7 @@ SMALL = {"units": 4, "epochs": 4, "leaves": "gaussian"}
 TINY = {"width": 8, "epochs": 4, "batch": 16, "rate": 1e-2, "leaves": "gaussian"}
 CODER = {**TINY, "width": 32, "latent": 4, "epochs": 30, "samples": 20}
 MAPS = {**TINY, "width": 32, "transforms": 2, "epochs": 30, "samples": 8}
-NOISY = {**TINY, "width": 32, "depth": 1, "epochs": 60, "samples": 16}
+NOISY = {**TINY, "width": 32, "depth": 1, "epochs": 60, "samples": 32, "rate": 3e-3}
 TASKS = ("classification", "regression", "density")
 ROLES = [
     NaiveBayes(),

@@ -83,7 +83,7 @@ def speed(module, log_prob, sample, x: torch.Tensor) -> list[float]:
 
 
 def fit(path: str, until: str, much: str, batch: str, rate: str, draws: str) -> None:
-    """Fit to standardised rows; where they have a step, with uniform noise over it, as the bound has on held-out rows."""
+    """Fit to standardised rows; where they have a step, with uniform noise over it, as its bound has."""
     with np.load(path) as file:
         train, held, step = (torch.from_numpy(file[name]) for name in ("train", "held", "step"))
     torch.manual_seed(0)

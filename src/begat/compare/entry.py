@@ -11,7 +11,7 @@ from begat.codecs.read import read
 from begat.compare.table import Table, as_pandas
 from begat.compare.twins import Twin
 from begat.errors import DataError, did_you_mean
-from begat.estimators import VAE, Autoregressive, Circuit, Flow, NaiveBayes
+from begat.estimators import VAE, Autoregressive, Circuit, Diffusion, Flow, NaiveBayes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,6 +111,19 @@ def _known(table: Table, seed: int) -> dict[str, Entry]:
             f"have mass, here after about {STEPS:,} steps",
             lambda: Flow(epochs=passes, schema=schema, random_state=seed),
             cell=4e-5,
+        ),
+        Entry(
+            "diffusion",
+            "model",
+            "noise taken out of the normal scores of the columns' ranks, step by step; a lower bound, here after about "
+            f"{STEPS:,} steps",
+            lambda: Diffusion(
+                epochs=max(round(STEPS * 512 / max(len(table.frame), 1)), 1),
+                samples=16,
+                schema=schema,
+                random_state=seed,
+            ),  # fmt: skip
+            cell=1e-4,
         ),
         Entry(
             "VAE",

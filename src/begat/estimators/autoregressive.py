@@ -132,11 +132,10 @@ class Autoregressive(OverPlaces):
         net = network(rows.places, order, free, self._size, rng)
         self.model_ = Model(self._joint.spec, rows.places, net, order, any_order=free)
         examples, floor = by_gradient.as_cells(rows)
+        plan = by_gradient.plan_of(self, rows, rate=RATES[free], decay=DECAYS[free], patience=PATIENCE)
         by_gradient.learn(
-            self, rows, examples, seed, floor=floor, batch=by_gradient.batch_of(rows, self), patience=PATIENCE,
-            rate=RATES[free] if self.rate == "auto" else float(self.rate),
-            decay=DECAYS[free] if self.decay == "auto" else float(self.decay),
-            sizes=[order, *self._size, *net.sizes], started=started, checkpoint=checkpoint, tell=tell,
+            self, rows, examples, plan, floor=floor, sizes=[order, *self._size, *net.sizes], started=started,
+            checkpoint=checkpoint, tell=tell,
         )  # fmt: skip
         return self
 

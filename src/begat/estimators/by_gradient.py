@@ -22,6 +22,7 @@ from begat.fitting.plan import Plan, Run
 from begat.fitting.together import joined
 from begat.leaves.places import Places
 from begat.nets.places import Scale
+from begat.random import seed_of
 
 PASSES, STEPS, MARKS = 100, 5_000, (20, 100)
 """Passes over the rows and steps at most, where nothing is said, and steps from mark to mark: a pass, within these."""
@@ -34,6 +35,8 @@ MOST = 2**16
 class Said(Protocol):
     """The hyper-parameters that all of them have."""
 
+    rate: float | str
+    decay: float | str
     batch: int | str
     epochs: int | str
     validation: float
@@ -50,58 +53,68 @@ def batch_of(rows: Cut, said: Said) -> int:
     return round(min(max((3 * len(rows.cells)) ** 0.5, least), most))
 
 
+def plan_of(
+    said: Said, rows: Cut, *, rate: float, decay: float, patience: int | None, batch: int | None = None,
+    passes: int = PASSES,
+) -> Plan:  # fmt: skip
+    """How a fit to these rows goes, as the estimator says, and as here where it says "auto".
+
+    Where nothing is said of `epochs` it has so many passes or STEPS at most; a number of them is made in full. The rate
+    is constant: what the fit gives is the mean of the weights over the last ninth of the steps, and it ends when that
+    has not been better on held-out rows for so many marks.
+    """
+    size = batch_of(rows, said) if batch is None or said.batch != "auto" else batch
+    held, here = training.held_out(len(rows.cells), said.validation, seed_of(said.random_state))
+    one = -(-int(here.sum()) // size)
+    until_it_stalls = said.epochs == "auto"
+    return Plan(
+        steps=min(one * passes, STEPS) if until_it_stalls else one * int(said.epochs), batch=size,
+        rate=rate if said.rate == "auto" else float(said.rate), warm=0.0, cool=0.0,
+        decay=decay if said.decay == "auto" else float(said.decay), average=1.0,
+        every=min(max(one, MARKS[0]), MARKS[1]), patience=patience if len(held) and until_it_stalls else None,
+        seed=seed_of(said.random_state),
+    )  # fmt: skip
+
+
 def learn(
     estimator: Any,
     rows: Cut,
     examples: Batch,
-    seed: int,
+    plan: Plan,
     *,
-    rate: float,
-    decay: float,
-    batch: int,
-    patience: int,
-    floor: Tensor,
     sizes: Any,
     started: float,
     checkpoint: str | PathLike[str] | None,
     tell: Callable[[int, int, float | None], Any] | None,
-    passes: int = PASSES,
+    floor: Tensor | None = None,
+    score: Callable[[], Tensor] | None = None,
 ) -> None:
     """Fit the estimator's `model_` to these rows, of which some are held out; sets what the estimator says of its fit.
 
-    examples: the rows as the model reads them. floor: what the held-out score is counted from, of each row (n,). sizes:
-    what else a checkpoint must agree in. Where nothing is said of `epochs` it has so many passes or STEPS at most; a
-    number of them is made in full. The rate is constant: what the fit gives is the mean of the weights over the last
-    ninth of the steps, and it ends when that has not been better for so many marks.
+    examples: the rows as the model reads them. sizes: what else a checkpoint must agree in. floor: what the held-out
+    score is counted from, of each row (n,). score: of the model as it is, in place of that of held-out rows.
     """
     n, weight = len(rows.cells), rows.weight
     estimator.leaves_, estimator.rows_ = rows.names, float(n if weight is None else weight.sum())
     estimator.history_, estimator.ended_, estimator._held = [], "", places_file.contains(estimator, rows)
     if not any(True for _ in estimator.model_.parameters()):  # the class is the only column
         return
-    held, here = training.held_out(n, estimator.validation, seed)
+    held, here = training.held_out(n, estimator.validation, plan.seed)
     share = None if weight is None else (weight[here] / weight[here].mean()).float()
     feed = examples.rows(here).having(weight=share)
-    one = -(-len(feed) // batch)
-    until_it_stalls = estimator.epochs == "auto"
-    plan = Plan(
-        steps=min(one * passes, STEPS) if until_it_stalls else one * int(estimator.epochs), batch=batch,
-        rate=rate, warm=0.0, cool=0.0, decay=decay, average=1.0, every=min(max(one, MARKS[0]), MARKS[1]),
-        patience=patience if len(held) and until_it_stalls else None, seed=seed,
-    )  # fmt: skip
-    device = chosen(estimator.device)
-    run, keep, score, mean_floor = Run(), None, None, 0.0
+    device, run, keep, mean_floor = chosen(estimator.device), Run(), None, 0.0
     if checkpoint is not None:
         name = type(estimator).__name__.lower()
-        store = Checkpoint(checkpoint, name, estimator, [seed, batch, sizes], rows)
+        store = Checkpoint(checkpoint, name, estimator, [plan.seed, plan.batch, sizes], rows)
         run = store.read(Run.unpacked) or run
 
         def keep(r: Run) -> None:
             store.write(*r.packed())
 
-    if len(held):
+    if score is None and len(held):
         seen = examples.rows(held).having(weight=None).to(device)
-        score, mean_floor = held_out_score(estimator.model_, seen, seed), float(floor[held].mean())
+        score = held_out_score(estimator.model_, seen, plan.seed)
+        mean_floor = 0.0 if floor is None else float(floor[held].mean())
 
     def told(step: int, steps: int, line: dict[str, float]) -> None:
         gain = line["held"] - mean_floor if "held" in line else None

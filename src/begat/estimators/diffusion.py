@@ -132,13 +132,12 @@ class Diffusion(OverPlaces):
         sizes = Sizes(count, blocks, labels, self.width, self.depth)
         self.model_ = self._model(rows.places, sizes, torch.Generator().manual_seed(mixed(seed, "weights")))
         examples, rows = by_gradient.as_pieces(self.model_, map(self._joint.put, read.batches), rows)
+        plan = by_gradient.plan_of(
+            self, rows, rate=RATE, decay=DECAY, patience=PATIENCE, batch=min(BATCH, len(rows.cells)), passes=PASSES
+        )
         by_gradient.learn(
-            self, rows, examples, seed, floor=torch.zeros(len(rows.cells)),
-            batch=min(BATCH, len(rows.cells)) if self.batch == "auto" else int(self.batch),
-            patience=PATIENCE, passes=PASSES,
-            rate=RATE if self.rate == "auto" else float(self.rate),
-            decay=DECAY if self.decay == "auto" else float(self.decay),
-            sizes=[self.path, self.target, *sizes], started=started, checkpoint=checkpoint, tell=tell,
+            self, rows, examples, plan, sizes=[self.path, self.target, *sizes], started=started, checkpoint=checkpoint,
+            tell=tell,
         )  # fmt: skip
         return self
 

@@ -126,11 +126,10 @@ class Flow(OverPlaces):
         labels = 0 if self._label is None else rows.places[self._label].size
         self.model_ = self._model(rows.places, Sizes(count, labels, size, self.width, self.depth), rng)
         examples, rows = by_gradient.as_pieces(self.model_, map(self._joint.put, read.batches), rows)
+        plan = by_gradient.plan_of(self, rows, rate=RATE, decay=DECAY, patience=PATIENCE)
         by_gradient.learn(
-            self, rows, examples, seed, floor=torch.zeros(len(rows.cells)), batch=by_gradient.batch_of(rows, self),
-            patience=PATIENCE, rate=RATE if self.rate == "auto" else float(self.rate),
-            decay=DECAY if self.decay == "auto" else float(self.decay),
-            sizes=[self.maps, self._levels, *self._sizes], started=started, checkpoint=checkpoint, tell=tell,
+            self, rows, examples, plan, sizes=[self.maps, self._levels, *self._sizes], started=started,
+            checkpoint=checkpoint, tell=tell,
         )  # fmt: skip
         return self
 

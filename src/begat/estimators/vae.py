@@ -116,12 +116,10 @@ class VAE(OverPlaces):
         size = Size(self.latent, self.width, EMBED, RANK, self.depth)
         self.model_ = self._model(rows.places, size, torch.Generator().manual_seed(mixed(seed, "weights")))
         examples, floor = by_gradient.as_cells(rows)
+        plan = by_gradient.plan_of(self, rows, rate=RATE, decay=DECAY, patience=PATIENCE)
         by_gradient.learn(
-            self, rows, examples, seed, floor=floor, batch=by_gradient.batch_of(rows, self), patience=PATIENCE,
-            rate=RATE if self.rate == "auto" else float(self.rate),
-            decay=DECAY if self.decay == "auto" else float(self.decay),
-            sizes=list(size), started=started, checkpoint=checkpoint, tell=tell,
-        )  # fmt: skip
+            self, rows, examples, plan, floor=floor, sizes=list(size), started=started, checkpoint=checkpoint, tell=tell
+        )
         return self
 
     def _model(self, places: list[Places], size: Size, rng: torch.Generator) -> Model:

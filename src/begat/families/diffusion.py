@@ -54,14 +54,16 @@ class Diffusion(OverPlaces):
 
     What a noisy score y_d = z_d + r noise says of its own column is known in closed form: P(z_d in block | y_d) and
     E[z_d | block, y_d] of a normal z_d (maths.posterior), a block a level, a code or neighbouring numbers. The network
-    says what the rest of the row does: it tilts the blocks, and mends a target on the path (maths.path) by f,
+    says what the rest of the row does: it tilts the blocks by a, and mends the mean by f,
 
-        P(block | y) = softmax(log P(block | y_d) + a(y, r)),    D = sum P(block | y) E[z_d | block, y_d] + mend(f),
+        P(block | y) = softmax(log P(block | y_d) + a(y, r)),
+        D(y, r) = sum P(block | y) E[z_d | block, y_d] - r / sqrt(1 + r^2) f(y, r),
 
     and nothing at first, where columns are independent. The loss of a row at a random ratio r is the mean square of
-    what the target misses, and the cross entropy of the blocks, of numbers TOLD times (after Dieleman et al.,
-    "Continuous diffusion for categorical data", 2022, section 3.2). In a share `hide` of the rows a random part of the
-    scores is known and told, and in a tenth the class is not, so that the network completes rows and needs no class.
+    what D misses, in the units of a target on a path (maths.path), and the cross entropy of the blocks, of numbers TOLD
+    times (after Dieleman et al., "Continuous diffusion for categorical data", 2022, section 3.2). In a share `hide` of
+    the rows a random part of the scores is known and told, and in a tenth the class is not, so that the network
+    completes rows and needs no class.
 
     Draws follow the ODE, or the chain, from noise back to data (maths.ode), `steps` of a solver. A `guidance` w above 1
     exaggerates at every noise level what tells the class from none: no law of the model's, and 1 is none.
@@ -111,10 +113,11 @@ class Diffusion(OverPlaces):
         r = (MIDDLE + SPREAD * torch.special.ndtri(share.clamp(EDGE, 1 - EDGE))).exp().clamp(LEAST, MOST)
         known = (some < self.hide) & (each < part) if self.hide else None
         label = label if label is None else torch.where(nameless < NAMELESS, self._none, label)
-        _, target = self.way.at(z, drawn, r)
-        log_p, made = self._given(z + r * drawn, r, z, known, label)
+        y = z + r * drawn
+        log_p, made = self._given(y, r, z, known, label)
+        missed = self.way.given(made, y, r) - self.way.at(z, drawn, r)[1]
         block = torch.searchsorted(self.begins, torch.special.ndtr(z).T.contiguous(), right=True).T - 1
-        missed = (made - target) ** 2 - self.told * log_p.gather(2, block.clamp(min=0)[:, :, None])[:, :, 0]
+        missed = missed**2 - self.told * log_p.gather(2, block.clamp(min=0)[:, :, None])[:, :, 0]
         return missed.mean(1) if known is None else torch.where(known, 0.0, missed).mean(1)
 
     def _seen_loss(self, batch: Batch, noise: Noise) -> PerRow:
@@ -132,28 +135,19 @@ class Diffusion(OverPlaces):
     def _given(
         self, y: Points, r: Float[Tensor, "n 1"], scores: Points, known: Known | None, label: Label | None
     ) -> tuple[Float[Tensor, "n d v"], Points]:
-        """log P(block | y) of every block, and the target -> (n, D, V), (n, D)."""
-        tilt, mend = self.net(y / (1 + r * r).sqrt(), r, scores, known, label)
+        """log P(block | y) of every block, and D(y, r) -> (n, D, V), (n, D)."""
+        size = (1 + r * r).sqrt()
+        tilt, mend = self.net(y / size, r, scores, known, label)
         log_own, inside = posterior.blocks(y, r, self.ends)
         log_p = (log_own + tilt).log_softmax(2)
-        data = (log_p.exp() * inside).sum(2)
-        alpha = self.way.alpha(r)
-        a, b = self.way.target(alpha, r * alpha)
-        return log_p, a * data + b * (y - data) / r + mend
-
-    def _data(
-        self, y: Points, r: Float[Tensor, "n 1"], scores: Points, known: Known | None, label: Label | None
-    ) -> Points:
-        """E[z | y] -> (n, D)."""
-        _, given = self._given(y, r, scores, known, label)
-        return self.way.data(self.way.alpha(r) * y, given, r)
+        return log_p, (log_p.exp() * inside).sum(2) - r / size * mend
 
     # the denoiser -------------------------------------------------------------------------------------------------
     def _denoiser(self, scores: Points, known: Known | None, label: Label | None) -> Denoiser:
         """D(y, r) of these rows; it gives back what is known."""
 
         def denoise(y: Points, r: Tensor) -> Points:
-            data = self._data(y, r.to(y.dtype).expand(len(y), 1), scores, known, label)
+            data = self._given(y, r.to(y.dtype).expand(len(y), 1), scores, known, label)[1]
             return data if known is None else torch.where(known, scores, data)
 
         return denoise
@@ -324,7 +318,7 @@ class Diffusion(OverPlaces):
             data, e, at, k, c = (None if t is None else t[rows].to(there) for t in (z, noise, r, known, label))
             assert data is not None and e is not None and at is not None
             y = data + at * e
-            made = self._data(y, at, data, k, c)
+            made = self._given(y, at, data, k, c)[1]
             gain = ((data - y / (1 + at * at)) ** 2 - (data - made) ** 2) / at**2
             gain = gain if k is None else torch.where(k, 0.0, gain)
             out.append(gain.sum(1)[: min(ROWS, len(z) - first)].cpu())

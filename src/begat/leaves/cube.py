@@ -143,5 +143,5 @@ def _blocks(width: Float[Tensor, " v"], count: int) -> tuple[Float[Tensor, " b"]
         masses[-1] += mass
         members[-1] += mass > 0
     sound = [i for i, begin in enumerate(begins) if begin < 1 - TINY]
-    alone = sum(masses[i] for i in sound if members[i] == 1)
+    alone = float(sum(masses[i] for i in sound if members[i] == 1))
     return torch.tensor([begins[i] for i in sound], dtype=torch.float64), alone

@@ -85,6 +85,12 @@ class Way(NamedTuple):
         a, b = self.target(alpha, r * alpha)
         return alpha * (data + r * noise), a * data + b * noise
 
+    def given(self, data: Points, y: Points, r: Float[Tensor, "n 1"]) -> Points:
+        """The target at y = x / alpha that this data is the answer to -> (n, D)."""
+        alpha = self.alpha(r)
+        a, b = self.target(alpha, r * alpha)
+        return a * data + b * (y - data) / r
+
     def data(self, x: Points, given: Points, r: Float[Tensor, "n 1"]) -> Points:
         """The data that x and a network's target say -> (n, D): with (alpha, sigma) and (a, b) two equations for data
         and noise. ZeroDivision where they are one equation: noise at r = infinity."""

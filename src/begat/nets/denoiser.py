@@ -27,7 +27,7 @@ class Sizes(NamedTuple):
 
 class Denoiser(nn.Module):
     """What a diffusion is to know of noisy normal scores: (x, r, known scores, label) -> how much likelier
-    each block of each column is than from the column's own noisy score, and what is missing of the target; zero at
+    each block of each column is than from the column's own noisy score, and what is missing of the mean; zero at
     first. x has the variance of data at every r.
 
     Beside x it reads cosines of the ranks Phi(x), on which levels are intervals: the law of
@@ -88,7 +88,7 @@ class Denoiser(nn.Module):
         for i in range(self.sizes.depth):
             inner = self.blocks[2 * i](F.silu(h)) + self.times[i + 1](time)
             h = h + self.blocks[2 * i + 1](F.silu(inner))
-        out = self.leave(F.silu(h)).unflatten(1, (self.sizes.columns, -1))
+        out = self.leave(F.silu(h)).unflatten(1, (self.sizes.columns, self.sizes.blocks + 1))
         return out[:, :, 1:], out[:, :, 0]
 
 
