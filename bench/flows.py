@@ -35,7 +35,7 @@ from begat.families.flow import Flow as Model
 from begat.maths.bijections import BIJECTIONS
 from begat.nets.couplings import Sizes, Steps, levels
 
-ROUNDS, STEPS, SECONDS, BATCH, RATE, DRAWS = 3, 2_000, 60, 512, 2e-3, 8
+ROUNDS, STEPS, SECONDS, BATCH, RATE, DRAWS = 3, 1_000, 60, 512, 2e-3, 8
 WORKER = str(HERE / "workers" / "with_flows.py")
 
 
@@ -116,9 +116,9 @@ def compare_likelihood() -> None:
             steps = asked("fit", "zuko", path, "steps", str(STEPS), *rest)
             equal = asked("fit", "zuko", path, "seconds", str(SECONDS), *rest)
         print(
-            f"{name:11} {train.shape[1]} columns, {len(train):,} rows: {STEPS:,} steps: begat {ours:.4f} ({seconds:.0f} "
-            f"s), zuko {steps[0]:.4f} ({steps[2]:.0f} s) nats a dimension; {SECONDS} s: begat {longer:.4f}, zuko "
-            f"{equal[0]:.4f} ({equal[1]:,.0f} steps)",
+            f"{name:11} {train.shape[1]} columns, {len(train):,} rows, nats a dimension: {STEPS:,} steps: begat "
+            f"{ours:.4f} ({seconds:.0f} s), zuko {steps[0]:.4f} ({steps[2]:.0f} s); {SECONDS} s: begat {longer:.4f}, "
+            f"zuko {equal[0]:.4f} ({equal[1]:,.0f} steps)",
             flush=True,
         )
 

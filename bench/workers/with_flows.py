@@ -1,7 +1,7 @@
 """A spline flow of zuko or nflows: its speed, or its held-out log-likelihood. Runs in their environment.
 
-with_flows.py speed zuko|nflows                                  -> milliseconds of a step, log_prob, a sample
-with_flows.py fit zuko FILE.npz steps|seconds NUMBER BATCH RATE DRAWS -> nats a dimension of the held-out rows, and steps
+with_flows.py speed zuko|nflows -> milliseconds of a step, of log_prob, of samples
+with_flows.py fit zuko FILE.npz steps|seconds NUMBER BATCH RATE DRAWS -> nats a dimension of held-out rows, and steps
 """
 
 from __future__ import annotations

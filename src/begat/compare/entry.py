@@ -77,6 +77,7 @@ def entries(
 def _known(table: Table, seed: int) -> dict[str, Entry]:
     schema, classes = table.schema, table.classes
     passes = max(round(STEPS / max(len(table.frame) / 3, 1) ** 0.5), 1)  # its batches are of about sqrt(3 n) rows
+    noisy = max(round(STEPS * 512 / max(len(table.frame), 1)), 1)  # and of 512
     found = [
         Entry(
             "naive Bayes (Gaussian)",
@@ -117,12 +118,7 @@ def _known(table: Table, seed: int) -> dict[str, Entry]:
             "model",
             "noise taken out of the normal scores of the columns' ranks, step by step; a lower bound, here after about "
             f"{STEPS:,} steps",
-            lambda: Diffusion(
-                epochs=max(round(STEPS * 512 / max(len(table.frame), 1)), 1),
-                samples=16,
-                schema=schema,
-                random_state=seed,
-            ),  # fmt: skip
+            lambda: Diffusion(epochs=noisy, samples=16, schema=schema, random_state=seed),
             cell=1e-4,
         ),
         Entry(

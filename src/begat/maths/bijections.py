@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import softplus
 
 Values = Float[Tensor, "*n"]
 Parameters = Float[Tensor, "p *n"]
@@ -62,24 +63,25 @@ def unspline(y: Values, p: Parameters) -> Values:
 
 
 def _bin(x: Values, p: Parameters, *, inverse: bool) -> tuple[Values, ...]:
-    """Of the bin that x (or, inverse, y) lies in: its left and lower end, width, height, and slopes at both ends."""
+    """Of the bin that x (or, inverse, y) lies in: its left and lower end, width, height, and slopes at both ends.
+
+    Widths and heights are LEAST and a share of the rest; what can wait until the bin is known is done for it alone.
+    """
     bins = (len(p) - 1) // 3
-    wide, high = (_shares(part, bins) for part in (p[:bins], p[bins : 2 * bins]))
-    left, low = (_ends(part) for part in (wide, high))
-    slope = torch.nn.functional.softplus(p[2 * bins :] + _ONE) + LEAST
-    at = ((x >= (low if inverse else left)).sum(0, keepdim=True) - 1).clamp(min=0)
-    found = [each.gather(0, at)[0] for each in (left, low, wide, high)]
-    return (*found, slope.gather(0, at)[0], slope.gather(0, at + 1)[0])
-
-
-def _shares(p: Parameters, bins: int) -> Parameters:
-    """Widths or heights of bins, which sum to one."""
-    return LEAST + (1 - LEAST * bins) * torch.softmax(p, 0)
+    wide, high = (torch.softmax(part, 0) for part in (p[:bins], p[bins : 2 * bins]))
+    right, top = (_ends(part) for part in (wide, high))
+    at = (x >= (top if inverse else right)[:-1]).sum(0, keepdim=True)
+    width, height = (LEAST + (1 - LEAST * bins) * part.gather(0, at)[0] for part in (wide, high))
+    first, last = (softplus(p[2 * bins :].gather(0, k)[0] + _ONE) + LEAST for k in (at, at + 1))
+    return right.gather(0, at)[0] - width, top.gather(0, at)[0] - height, width, height, first, last
 
 
 def _ends(shares: Parameters) -> Parameters:
-    """Where each bin begins."""
-    return torch.cat([torch.zeros_like(shares[:1]), shares[:-1].cumsum(0)])
+    """Where each bin ends: sums as one product, which takes a third of the time of a cumulated sum."""
+    bins = len(shares)
+    below = torch.ones(bins, bins, dtype=shares.dtype, device=shares.device).tril()
+    least = LEAST * below.sum(1, keepdim=True)
+    return torch.addmm(least, below, shares.reshape(bins, -1), alpha=1 - LEAST * bins).view_as(shares)
 
 
 # an affine map of the normal score -----------------------------------------------------------------------------------

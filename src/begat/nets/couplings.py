@@ -98,7 +98,9 @@ class Step(nn.Module):
             h = h + self.enter_label[:, label]
         for bias, layer in zip(self.biases[1:], self.layers, strict=True):
             h = h + torch.addmm(bias, self._through(layer, self.passes), F.silu(h))
-        out = torch.addmm(self.bias, self._through(self.leave, self.gives), F.silu(h))
+        # One product with a row of ones, since a bias would first be written over all of so large a result.
+        weight = torch.cat([self._through(self.leave, self.gives), self.bias], 1)
+        out = weight @ torch.cat([F.silu(h), torch.ones_like(h[:1])])
         return out.unflatten(0, (self.sizes.size, len(self.moved)))
 
     def _through(self, weight: Tensor, mask: Tensor | None) -> Tensor:
