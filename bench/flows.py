@@ -23,6 +23,7 @@ from statistics import median
 from time import perf_counter
 
 import numpy as np
+import pandas as pd
 import torch
 from peers import HERE, python_of
 from sklearn.datasets import load_digits
@@ -36,6 +37,7 @@ from begat.maths.bijections import BIJECTIONS
 from begat.nets.couplings import Sizes, Steps, levels
 
 ROUNDS, STEPS, SECONDS, BATCH, RATE, DRAWS = 3, 1_000, 60, 512, 2e-3, 8
+NAMES = ("california", "protein", "digits")
 WORKER = str(HERE / "workers" / "with_flows.py")
 
 
@@ -91,24 +93,29 @@ def _steps(x: np.ndarray) -> np.ndarray:
     return np.array([np.diff(np.unique(column)).min() for column in x.T])
 
 
-def own_fit(train: np.ndarray, held: np.ndarray, **how: object) -> tuple[float, float]:
+def _frame(x: np.ndarray, whole: bool) -> np.ndarray | pd.DataFrame:
+    """An array is of continuous numbers; a frame of whole ones has mass."""
+    return pd.DataFrame(x.astype(int)).add_prefix("x") if whole else x
+
+
+def own_fit(train: np.ndarray, held: np.ndarray, whole: bool, **how: object) -> tuple[float, float]:
     """Nats a dimension of begat's flow, and its seconds."""
     torch.set_num_threads(1)
     started = perf_counter()
     model = Flow(
         transforms=TRANSFORMS, bins=BINS, width=WIDTH, depth=1, hide=0.0, samples=DRAWS, task="density", batch=BATCH,
         rate=RATE, **how,
-    ).fit(train)  # fmt: skip
-    return model.score(held) / train.shape[1], perf_counter() - started
+    ).fit(_frame(train, whole))  # fmt: skip
+    return model.score(_frame(held, whole)) / train.shape[1], perf_counter() - started
 
 
 def compare_likelihood() -> None:
-    for name in ("california", "protein", "digits"):
+    for name in NAMES:
         train, held, step = data(name)
         batch = min(BATCH, len(train))
         epochs = round(STEPS * batch / (0.95 * len(train)))
-        ours, seconds = own_fit(train, held, epochs=epochs)
-        longer, _ = own_fit(train, held, epochs=100_000, seconds=SECONDS)
+        ours, seconds = own_fit(train, held, bool(step[0]), epochs=epochs)
+        longer, _ = own_fit(train, held, bool(step[0]), epochs=100_000, seconds=SECONDS)
         with tempfile.TemporaryDirectory() as folder:
             path = f"{folder}/rows.npz"
             np.savez(path, train=train, held=held, step=step)

@@ -90,7 +90,9 @@ def fit(path: str, until: str, much: str, batch: str, rate: str, draws: str) -> 
     mean, scale = train.mean(0), train.std(0)
     flow, log_prob, _ = FLOWS["zuko"](train.shape[1])
     optimiser = torch.optim.AdamW(flow.parameters(), lr=float(rate), fused=True)
-    started, steps, size = perf_counter(), 0, int(batch)
+    order = torch.randperm(len(train))
+    seen, train = train[order[: len(order) // 20]], train[order[len(order) // 20 :]]
+    started, steps, size, best = perf_counter(), 0, int(batch), (-np.inf, None)
     while steps < float(much) if until == "steps" else perf_counter() - started < float(much):
         x = train[torch.randint(len(train), (size,))]
         loss = -log_prob(((x + step * torch.rand_like(x) - mean) / scale).float()).mean()
@@ -99,6 +101,13 @@ def fit(path: str, until: str, much: str, batch: str, rate: str, draws: str) -> 
         optimiser.step()
         optimiser.zero_grad()
         steps += 1
+        if steps % 50 == 0:  # the best by rows of its own, as begat's has
+            with torch.no_grad():
+                value = float(log_prob(((seen + step * 0.5 - mean) / scale).float()).mean())
+            if value > best[0]:
+                best = value, {name: p.clone() for name, p in flow.state_dict().items()}
+    if best[1] is not None:
+        flow.load_state_dict(best[1])
     seconds = perf_counter() - started
     shift = torch.where(step > 0, step.clamp(min=1e-300).log(), 0.0).sum() - scale.log().sum()
     with torch.no_grad():
