@@ -29,8 +29,8 @@ def rows(n: int, shared: float, rng: np.random.Generator) -> tuple[pd.DataFrame,
 def draw(quick: bool):
     figure, axes = panels(2, "Few rows, many rows", size=(4.8, 4.0))
     sizes = (10, 30, 100) if quick else (10, 20, 40, 80, 160, 320, 640, 1_500, 4_000)
-    for axis, shared, title in zip(axes, (0.0, 0.6), ("columns independent given the class", "columns that hang together"),
-                                   strict=True):  # fmt: skip
+    titles = ("columns independent given the class", "columns that hang together")
+    for axis, shared, title in zip(axes, (0.0, 0.8), titles, strict=True):
         X, y = rows(2_000 if quick else 16_000, shared, np.random.default_rng(0))
         curve = begat.learning_curve(X, y, sizes=sizes, repeats=3 if quick else 10)
         table = curve.table[curve.table["metric"] == "accuracy"]
