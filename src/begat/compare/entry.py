@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Part = Literal["model", "own", "synthetic", "floor", "ceiling", "twin"]
 FLOOR = "independent columns"
 CEILING = "real rows"
-STEPS, SAMPLES = 1_500, 20
+STEPS, SAMPLES = 800, 20
 """Steps that flows and autoencoders have in a comparison, and latents behind each answer of the latter: half a minute
 on two cores, where a fit of its own goes on until it stalls."""
 
