@@ -164,3 +164,34 @@ def test_torch_keeps_its_own_random_state():
     before = torch.random.get_rng_state()
     Diffusion(**{**QUICK, "epochs": 1}).fit(table(60), "income").sample(5, random_state=0)
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_scores_are_of_the_law_that_was_learnt():
+    """Guidance and chains are for draws: answers of incomplete rows do not know them, nor what stands beside a row."""
+    frame = table(300)
+    model = Diffusion(**QUICK, missing="outcome").fit(frame, "income")
+    some, maths = frame.iloc[:20].drop(columns="income"), model.model_
+    asked = model._joint.put(model.border_.partial(some.assign(height=None), "error"))
+    plain = maths.log_prob(asked)
+    maths.guidance, maths.solver = 4.0, SOLVERS["ancestral"]
+    np.testing.assert_array_equal(plain, maths.log_prob(asked))
+    turned = maths.log_prob(asked.rows(torch.arange(19, -1, -1))).flip(0)
+    np.testing.assert_allclose(turned, plain, rtol=1e-5)
+
+
+def test_a_numeric_target_may_be_unknown_where_cells_are_odd():
+    frame = table(200)
+    model = Diffusion(**QUICK).fit(frame, "price")
+    odd = model.surprise(frame.drop(columns="price").iloc[:5])
+    assert len(odd) == 5
+    for how in ({"steps": 0}, {"steps": 1.5}, {"probes": 0}, {"probes": "a"}):
+        with pytest.raises(DataError, match=next(iter(how))):
+            model.log_ode(frame, **how)
+
+
+def test_many_rows_share_the_draws_of_one_region():
+    frame = table(300)
+    model = Diffusion(**QUICK).fit(frame, "income")
+    top = float(frame["price"].quantile(0.98))
+    drawn = model.sample(400, given={"price": (top, None)}, random_state=0)
+    assert len(drawn) == 400 and (drawn["price"] >= top).all() and drawn["job"].nunique() > 1

@@ -16,6 +16,7 @@ from begat import Flow
 from begat.core import Batch
 from begat.errors import BegatError, DataError, EvidenceError
 from begat.maths.bijections import BIJECTIONS
+from begat.nets.couplings import Sizes, Step, levels
 
 QUICK: dict[str, Any] = {"width": 32, "depth": 1, "transforms": 3, "epochs": 30, "batch": 64}
 
@@ -261,7 +262,8 @@ def test_units_of_a_continuous_column_shift_its_density_alone():
 @pytest.mark.parametrize(
     ("how", "said"),
     [({"maps": "cubic"}, "maps"), ({"structure": "ring"}, "structure"), ({"bins": 0}, "bins"),
-     ({"transforms": 0}, "transforms"), ({"hide": 2}, "hide"), ({"samples": 0}, "samples")],
+     ({"width": "auto"}, "width"), ({"transforms": 0}, "transforms"), ({"hide": 2}, "hide"),
+     ({"samples": 0}, "samples")],
 )  # fmt: skip
 def test_a_hyper_parameter_that_is_none_is_refused(how, said):
     with pytest.raises(BegatError, match=said):
@@ -280,3 +282,39 @@ def test_impossible_evidence_one_column_and_few_rows():
         few = table(60).iloc[:rows].assign(same=1.5, nothing=None)
         small = Flow(**{**QUICK, "epochs": 2}).fit(few)
         assert np.isfinite(small.log_prob(few)).all() and len(small.sample(3)) == 3
+
+
+def test_what_a_region_tells_of_the_class_is_told():
+    """Classes at -3 and 3: of rows between 2 and 4 all but a hundredth are of one."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 1_500)
+    frame = pd.DataFrame({"x": np.where(y == 1, 3, -3) + rng.normal(size=1_500), "y": np.array(["a", "b"])[y]})
+    model = Flow(**QUICK).fit(frame, "y")
+    drawn = model.sample(500, given={"x": (2, 4)}, random_state=0)
+    assert drawn["x"].between(2, 4).all() and (drawn["y"] == "b").mean() > 0.97
+
+
+@pytest.mark.parametrize("columns", [2, 3, 12])
+def test_autoregressive_steps_move_every_column_by_all_before_it(columns):
+    """Whatever the width: the Jacobian of a step under random weights is triangular, and all below it is there."""
+    rng = torch.Generator().manual_seed(0)
+    (order,) = levels(columns, 1, autoregressive=True, rng=rng)
+    step = Step(order, Sizes(columns, 0, BIJECTIONS["spline"].size(4), 6, 2), rng).double()
+    for p in step.parameters():
+        p.data = torch.randn(p.shape, generator=rng, dtype=torch.float64)
+    assert step.moved.tolist() == list(range(columns))
+    u = torch.rand(columns, 1, generator=rng, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(lambda x: step(x, None, None)[:, :, 0].sum(0), u)[:, :, 0]
+    seen = jacobian.abs() > 1e-12
+    assert not torch.triu(seen).any()
+    assert seen[-1, :-1].all()
+
+
+def test_rows_with_unknown_cells_and_laws_that_overflow_are_refused():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=60), "b": rng.normal(size=60)})
+    frame.iloc[3, 0] = np.nan
+    with pytest.raises(DataError, match="row 3, column 0"):
+        Flow(**QUICK, missing="unknown").fit(frame)
+    with pytest.raises(DataError, match="overflow"):
+        Flow(**QUICK).fit(pd.DataFrame({"a": rng.choice([-1, 1], 60) * rng.random(60) * 1.7e308}))

@@ -20,7 +20,7 @@ Part = Literal["model", "own", "synthetic", "floor", "ceiling", "twin"]
 FLOOR = "independent columns"
 CEILING = "real rows"
 STEPS, SAMPLES = 800, 20
-"""Steps that flows and autoencoders have in a comparison, and latents behind each answer of the latter: half a minute
+"""Steps that flows, diffusion and autoencoders have in a comparison, and latents behind an answer: ten seconds
 on two cores, where a fit of its own goes on until it stalls."""
 
 

@@ -179,8 +179,18 @@ def as_cells(rows: Cut) -> tuple[Batch, Tensor]:
 
 
 def as_pieces(model: Any, batches: Iterable[Batch], rows: Cut) -> tuple[Batch, Cut]:
-    """Rows as pieces of the model's cube, those of weight 0 left out; `rows` without them, too."""
-    pieces = [model.cube.pieces(model.found(batch), batch.weight) for batch in batches]
+    """Rows as pieces of the model's cube, those of weight 0 left out; `rows` without them, too. DataError where a cell
+    is unknown, which such a model learns nothing from."""
+    pieces = []
+    for batch in batches:
+        found = model.found(batch)
+        if not bool(found.known.all()):
+            row, i = (int(at) for at in (~found.known).nonzero()[0])
+            raise DataError(
+                f"a row of the fit lacks a cell whose absence is no outcome (row {row}, column {i} of those modelled); "
+                "leave missing='outcome', impute first, or take Circuit, Autoregressive or VAE"
+            )
+        pieces.append(model.cube.pieces(found, batch.weight))
     x = tuple(torch.cat([p.x[i] for p in pieces]) for i in range(2))
     cond = None if pieces[0].cond is None else torch.cat([p.cond for p in pieces])
     whole = Batch(x, (None, None), cond)

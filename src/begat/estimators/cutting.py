@@ -83,6 +83,9 @@ def cut(
         assert s is not None
         each.leaf.maximise(s)
         each.settle(torch.bincount(row.long(), shares, minlength=each.size + 2)[: each.size].double())
+    for slot, each in zip(slots, places, strict=True):
+        if bool(each.log_base.isnan().any()):
+            raise DataError(f"column {slot.column.name!r} has numbers whose law overflows; give it in another unit")
     return Cut(places, cells, shares, names)
 
 

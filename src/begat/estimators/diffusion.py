@@ -65,7 +65,7 @@ class Diffusion(OverPlaces):
         path: str = "preserving",
         target: str = "v",
         solver: str = "dpm",
-        steps: int = 25,
+        steps: int = 20,
         guidance: float = 1.0,
         samples: int = 32,
         width: int = 192,
@@ -160,9 +160,17 @@ class Diffusion(OverPlaces):
 
     @property
     def likelihood(self) -> Likelihood:
-        """What log_prob is: a lower bound from so many noise levels a row."""
+        """What log_prob is: a lower bound from so many noise levels a row; of rows of which something is unknown the
+        difference of two, an estimate."""
         made = super().likelihood
-        return Likelihood("<=", made.unit, made.measure, self.model_.samples, made.unscored, made.schema)
+        return Likelihood(
+            "<=" if self.missing == "outcome" else "~",
+            made.unit,
+            made.measure,
+            self.model_.samples,
+            made.unscored,
+            made.schema,
+        )
 
     def log_ode(self, X: Any, y: Any = None, steps: int = 40, probes: int | None = None) -> np.ndarray:
         """log P(x, y) of complete rows by the ODE that draws follow -> (n,), nats: an estimate, of one draw within the
@@ -172,6 +180,9 @@ class Diffusion(OverPlaces):
         columns. Song et al. (2021), equation 39. DataError for rows of which something is unknown.
         """
         check_is_fitted(self, "model_")
+        for name, said in (("steps", steps), ("probes", probes)):
+            if said is not None and (isinstance(said, bool) or not isinstance(said, int | np.integer) or said < 1):
+                raise DataError(f"{name} is {said!r}; give a whole number, at least 1")
         batch = self._joint.put(self._encode(X, y).batch)
         found = self.model_.found(batch)
         if not bool(found.known.all()) or (self._label is not None and bool((found.label < 0).any())):

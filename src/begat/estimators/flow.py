@@ -150,23 +150,27 @@ class Flow(OverPlaces):
 
     @property
     def likelihood(self) -> Likelihood:
-        """What log_prob is: exact where every column but the class is continuous, else a lower bound."""
+        """What log_prob is: exact where every column but the class is continuous, else a lower bound; of rows of which
+        something is unknown always that."""
         made = super().likelihood
-        if self.model_.cube.exact:
+        if self.model_.cube.exact and self.missing == "outcome":
             return made
         return Likelihood("<=", made.unit, made.measure, self.model_.samples, made.unscored, made.schema)
 
     # the base -----------------------------------------------------------------------------------------------------
     def encode(self, X: Any, y: Any = None) -> np.ndarray:
         """What the maps make of each row, as standard normal numbers -> (n, columns but the class): the noise that
-        `decode` would make the row of. Cells that have mass, and unknown ones, are at the middle of their piece."""
+        `decode` would make the row of, between -5.2 and 5.2, which is as far as a float32 tells ranks apart. Cells that
+        have mass, and unknown ones, are at the middle of their piece; a
+        class that is not given is taken for the most probable."""
         check_is_fitted(self, "model_")
         batch = self._encode(X, y).batch
         return self.model_.encode(self._joint.put(batch)).numpy()
 
     def decode(self, z: Any, y: Any = None, random_state: Seed = None) -> Any:
         """The row that the inverse maps make of each of these normal numbers (n, columns but the class), as a frame
-        like X; of a class, or of one drawn for each. A row is a function of z where its columns are continuous."""
+        like X; of a class, or of one drawn for each. A row is a function of z where its columns are continuous, as far
+        as a float32 tells ranks apart: 6e-8, which is much beyond 4 deviations."""
         check_is_fitted(self, "model_")
         latent = by_gradient.latent(z, len(self.model_.cube))
         rng = generator(random_state)
@@ -207,7 +211,10 @@ def _levels(said: Any, sizes: Sizes) -> list[list[int]]:
     """The levels that a file states. ValueError for what are none."""
     made = [[int(level) for level in each] for each in said]
     count = sizes.columns
-    sound = all(len(each) == count and sorted(set(each)) == list(range(max(each) + 1)) for each in made)
+    sound = all(
+        len(each) == count and sorted(set(each) | {-1}) == list(range(-1, max(each) + 1)) and max(each) >= 0
+        for each in made
+    )
     if not sound or len(made) > by_gradient.MOST or (made and not count):
         raise ValueError("the levels of its columns are none")
     return made

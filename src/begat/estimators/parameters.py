@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +40,7 @@ def _auto_or(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: (isinstance(value, str) and value == "auto") or holds(value)
 
 
+AUTO = "'auto' or "
 ALLOWED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "shared_variance": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
     "units": (_auto_or(_whole(1, 4096)), "'auto' or a whole number from 1 to 4,096"),
@@ -97,12 +99,20 @@ def check(recipe: Generative) -> None:
             for value in said.values() if isinstance(said, Mapping) else (said,):
                 if not number(value):
                     raise BegatError(f"{name} is {shown(value)}; give a finite number, at least 0")
-        elif name in ALLOWED and not ALLOWED[name][0](said):
-            raise BegatError(f"{name} is {shown(said)}; give {ALLOWED[name][1]}")
+        elif name in ALLOWED:
+            holds, words = ALLOWED[name]
+            auto = _has_auto(recipe, name)
+            if not holds(said) or (isinstance(said, str) and said == "auto" and not auto):
+                raise BegatError(f"{name} is {shown(said)}; give {words if auto else words.removeprefix(AUTO)}")
     if not isinstance(recipe.random_state, DRAWN_FROM):
         generator(recipe.random_state)
     wishes(getattr(recipe, "leaves", "auto"), ())
     schema(recipe)
+
+
+def _has_auto(recipe: Generative, name: str) -> bool:
+    """Whether "auto" is what this estimator has for a hyper-parameter where nothing is said."""
+    return bool(signature(type(recipe)).parameters[name].default == "auto")
 
 
 def check_columns(recipe: Generative, names: Iterable[Any], target: Any) -> None:

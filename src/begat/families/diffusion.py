@@ -16,9 +16,9 @@ from begat.families.over_places import OverPlaces, PerRow, Regions, lanes
 from begat.leaves.cube import Cube, Found
 from begat.leaves.places import Places
 from begat.maths import posterior
-from begat.maths.ode import Denoiser, Solver, guided, log_density, ratios
+from begat.maths.ode import SOLVERS, Denoiser, Solver, guided, log_density, ratios
 from begat.maths.path import Way
-from begat.random import Noise, mixed
+from begat.random import Noise, mixed, own_uniform
 
 Points = Float[Tensor, "n d"]
 Known = Bool[Tensor, "n d"]
@@ -34,10 +34,10 @@ LOOKS = 4
 """Ratios at which a held-out row is scored."""
 EDGE = 2.0**-22
 """How near to 0 and 1 a rank is taken for where its normal score is asked."""
-ROWS = 8192
-"""Rows that go through the network at a time."""
-POOL, ROUNDS = 4096, 64
-"""Rows that are drawn at a time, and how often, until enough lie in their regions."""
+ROWS = 1024
+"""Rows that go through the network at a time: as many as lie in a processor's cache with all their blocks."""
+POOL, MOST_DRAWS = 4096, 2**15
+"""Rows that are drawn at a time until enough lie in their regions, and draws without a hit after which none will."""
 
 
 @runtime_checkable
@@ -147,13 +147,16 @@ class Diffusion(OverPlaces):
         """D(y, r) of these rows; it gives back what is known."""
 
         def denoise(y: Points, r: Tensor) -> Points:
-            data = self._given(y, r.to(y.dtype).expand(len(y), 1), scores, known, label)[1]
+            data = self._given(y, r.to(y).expand(len(y), 1), scores, known, label)[1]
             return data if known is None else torch.where(known, scores, data)
 
         return denoise
 
-    def _drawn(self, noise: Points, scores: Points, known: Known | None, label: Label | None, rng: Generator) -> Points:
-        """Scores that the solver makes of normal noise (n, D), those that are known as they are."""
+    def _drawn(
+        self, noise: Points, scores: Points, known: Known | None, label: Label | None, rng: Generator | None
+    ) -> Points:
+        """Scores that the solver makes of normal noise (n, D), those that are known as they are. Without a generator
+        they are of the law that was learnt, by a solver that draws nothing: no guidance, and no chain."""
         there, out = self.device, []
         levels = ratios(MOST, LEAST, self.steps).float()
         for first in range(0, len(noise), ROWS):
@@ -161,12 +164,12 @@ class Diffusion(OverPlaces):
             z, s, k, c = (None if t is None else t[rows].to(there) for t in (noise, scores, known, label))
             assert z is not None and s is not None
             denoise = self._denoiser(s, k, c)
-            if self.guidance != 1 and c is not None:
+            if rng is not None and self.guidance != 1 and c is not None:
                 denoise = guided(denoise, self._denoiser(s, k, torch.full_like(c, self._none)), self.guidance)
             y = (1 + MOST**2) ** 0.5 * z
             if k is not None:
                 y = torch.where(k, s + MOST * z, y)
-            y = self.solver.run(denoise, y, levels, rng)
+            y = (self.solver if rng is not None else SOLVERS["dpm"]).run(denoise, y, levels, rng)
             out.append(denoise(y, levels[-1])[: min(ROWS, len(noise) - first)].cpu())
         return torch.cat(out) if out else noise
 
@@ -183,8 +186,8 @@ class Diffusion(OverPlaces):
         """The batch with every unknown cell drawn given what is known, unknown cells in their regions.
 
         Known cells are told to the network; an unknown class is drawn first where nothing else is known, and by Bayes'
-        rule at the end where something is. What has a region is drawn until it lies there: EvidenceError for a row none
-        of whose POOL ROUNDS draws did.
+        rule at the end where something is. What has a region is drawn until it lies there, rows with the same evidence
+        together: EvidenceError where none of MOST_DRAWS draws in a row did.
         """
         asked, found = dict(asked or {}), self.found(batch)
         cells, label = found.cells, self.cube.label
@@ -195,36 +198,44 @@ class Diffusion(OverPlaces):
             drawn = self.cube.classes(found.rows(first), self._log_classes, asked.get(label), generator=generator)
             classes[first] = drawn
             bound[first, label] = False
-        waiting = torch.arange(len(batch))
-        for turn in range(ROUNDS):
-            if not len(waiting):
-                break
-            many = waiting.repeat(max(POOL // len(waiting), 1)) if turn else waiting
+        for d in bound.any(0).nonzero()[:, 0].tolist():
+            possible = (self._shares(d, cells[:, d], asked) * self.places[d].log_base.exp()).sum(1) > 0
+            if (lost := bound[:, d] & ~possible).any():
+                raise Impossible(int(lost.nonzero()[0, 0]))
+        told = torch.cat([found.low, found.width, classes[:, None].float(), bound.float()], 1)
+        _, group = told.unique(dim=0, return_inverse=True)
+        waiting, idle = torch.arange(len(batch)), torch.zeros(int(group.max()) + 1 if len(group) else 0)
+        opening = True
+        while len(waiting):
+            many = waiting if opening or not bound[waiting].any() else waiting.repeat(max(POOL // len(waiting), 1))
+            opening = False
             made, of = self._completed(found.rows(many)._replace(label=classes[many]), generator)
-            fits = self._fits(made, of, cells[many], bound[many], asked, generator)
-            here = many[fits]
-            u[here], classes[here] = made[fits], of[fits]
-            waiting = waiting[~torch.isin(waiting, here)]
-        if len(waiting):
-            raise Impossible(int(waiting[0]))
+            hits = self._fits(made, of, cells[many], bound[many], asked, generator).nonzero()[:, 0]
+            row, hit = _served(group[waiting], group[many[hits]])
+            u[waiting[row]], classes[waiting[row]] = made[hits[hit]], of[hits[hit]]
+            drawn = torch.bincount(group[many], minlength=len(idle)).float()
+            idle = torch.where(torch.bincount(group[many[hits]], minlength=len(idle)) > 0, 0.0, idle + drawn)
+            waiting = waiting[~torch.isin(torch.arange(len(waiting)), row)]
+            if (lost := idle[group[waiting]] > MOST_DRAWS).any():
+                raise Impossible(int(waiting[lost][0]))
         return self.cube.write(batch, found, u, classes, asked, generator=generator)
 
-    def _completed(
-        self, found: Found, rng: Generator, even: Float[Tensor, "n two d"] | None = None
-    ) -> tuple[Points, Tensor]:
-        """Ranks of rows, their unknown cells drawn, and their classes; by these uniform numbers, if any."""
-        even = torch.rand(*found.shift.shape, generator=rng) if even is None else even
-        u = found.low + found.width * even[:, 0]
-        label = None
+    def _completed(self, found: Found, rng: Generator) -> tuple[Points, Tensor]:
+        """Ranks of rows, their unknown cells drawn, and their classes."""
+        u = self._filled(found, torch.rand(found.shift.shape, generator=rng), rng)
+        if self.cube.label is None or bool((found.label >= 0).all()):
+            return u, found.label
+        whole = found._replace(low=u, width=torch.zeros_like(u), known=torch.ones_like(found.known))
+        return u, self.cube.classes(whole, self._log_classes, None, generator=rng)
+
+    def _filled(self, found: Found, even: Float[Tensor, "n two d"], rng: Generator | None = None) -> Points:
+        """Ranks of rows whose unknown cells the solver makes of uniform numbers; those within pieces are drawn, too."""
+        u, label = found.low + found.width * even[:, 0], None
         if self.cube.label is not None:
             label = torch.where(found.label < 0, self._none, found.label)
         known = found.known if bool(found.known.any()) else None
         made = torch.special.ndtr(self._drawn(_score(even[:, 1]), _score(u), known, label, rng))
-        u = torch.where(found.known, u, made)
-        if label is None or bool((found.label >= 0).all()):
-            return u, found.label
-        whole = found._replace(low=u, width=torch.zeros_like(u), known=torch.ones_like(found.known))
-        return u, self.cube.classes(whole, self._log_classes, None, generator=rng)
+        return torch.where(found.known, u, made)
 
     def _fits(
         self, u: Points, label: Tensor, cells: Tensor, bound: Tensor, asked: Regions, rng: Generator
@@ -284,8 +295,8 @@ class Diffusion(OverPlaces):
             out[rows] += self._bounds(found.rows(rows), None)
         if not bool(whole.all()):
             rows = rest[~whole]
-            here, rng = found.rows(rows), Generator().manual_seed(mixed("completed"))
-            u, _ = self._completed(here, rng, here.shift)
+            here = found.rows(rows)
+            u = self._filled(here, here.shift)
             full = here._replace(low=u, width=torch.zeros_like(u))
             out[rows] += self._bounds(full, None) - self._bounds(full, here.known)
         return out
@@ -296,7 +307,8 @@ class Diffusion(OverPlaces):
         out, scale = torch.empty(n, dtype=torch.float64), math.log(MOST / LEAST)
         base = _even(2 * d + 1, count)
         for rows in torch.arange(n).split(max(ROWS // count, 1)):
-            m, shift = len(rows), torch.cat([found.shift[rows].flatten(1), found.shift[rows, :1, 0]], 1)
+            m, shift = len(rows), found.shift[rows].flatten(1)
+            shift = torch.cat([shift, own_uniform(shift.contiguous().view(torch.int32), 1)], 1)
             even = (base + shift[:, None]) % 1.0
             u = found.low[rows, None] + found.width[rows, None] * even[:, :, :d]
             z = _score(u).reshape(m * count, d)
@@ -322,7 +334,7 @@ class Diffusion(OverPlaces):
             gain = ((data - y / (1 + at * at)) ** 2 - (data - made) ** 2) / at**2
             gain = gain if k is None else torch.where(k, 0.0, gain)
             out.append(gain.sum(1)[: min(ROWS, len(z) - first)].cpu())
-        return torch.cat(out)
+        return torch.cat(out) if out else torch.zeros(0)
 
     def log_ode(self, batch: Batch, steps: int = 40, probes: int | None = None) -> PerRow:
         """log P(x, y) of complete rows by the ODE -> (n,) float64, an estimate: of one draw within the pieces of each,
@@ -351,13 +363,13 @@ class Diffusion(OverPlaces):
     def expected(self, batch: Batch, column: int, numbers: Float[Tensor, " v"]) -> PerRow:
         """E[numbers of the column's place | the other columns] -> (n,): the mean of `samples` draws."""
         i = self.cube.columns.index(column)
-        found, rng = self.found(batch).without(i), Generator().manual_seed(mixed("expected"))
+        found = self.found(batch).without(i)
         out = torch.empty(len(batch), dtype=torch.float64)
         even = _even(2 * len(self.cube), self.samples).view(1, self.samples, 2, -1)
         for rows in torch.arange(len(batch)).split(max(ROWS // self.samples, 1)):
             here = found.rows(rows.repeat_interleave(self.samples))
             each = ((even + found.shift[rows, None]) % 1.0).flatten(0, 1)
-            u, _ = self._completed(here, rng, each)
+            u = self._filled(here, each)
             out[rows] = numbers[self.cube.ranks[i].place(u[:, i])].view(len(rows), -1).mean(1)
         return out
 
@@ -383,13 +395,23 @@ class Diffusion(OverPlaces):
         """The bound of log f / N of one score given the others that are known -> (n,); cells that are not are drawn."""
         others = found.without(i)
         if not bool(found.known.all()):
-            u, _ = self._completed(others, Generator().manual_seed(mixed("others")), others.shift)
+            u = self._filled(others, others.shift)
             found = found._replace(
                 low=torch.where(found.known, found.low, u), width=torch.where(found.known, found.width, 0.0)
             )
         told = torch.ones_like(found.known)
         told[:, i] = False
         return self._bounds(found, told)
+
+
+def _served(wanting: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
+    """Which of the wanting get which of the drawn of their own group, none twice -> numbers of both."""
+    rows, order = wanting.sort(stable=True)
+    held, at = drawn.sort(stable=True)
+    nth = torch.arange(len(rows)) - torch.searchsorted(rows, rows)
+    mine = torch.searchsorted(held, rows) + nth
+    fits = (mine < len(held)) & (held[mine.clamp(max=max(len(held) - 1, 0))] == rows) if len(held) else rows < 0
+    return order[fits], at[mine[fits]]
 
 
 def _score(u: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:

@@ -155,26 +155,37 @@ class Flow(OverPlaces):
         u, label = torch.zeros(found.low.shape), found.label.clone()
         told = (found.known | bound).any(1)
         if self.cube.label is not None:
-            label = self.cube.classes(found, self._log_classes, asked.get(self.cube.label), generator=generator)
+            plain = ~(bound.any(1) & (label < 0))
+            label[plain] = self.cube.classes(
+                found.rows(plain.nonzero()[:, 0]), self._log_classes, asked.get(self.cube.label), generator=generator
+            )
         free = (~told).nonzero()[:, 0]
         made = self._run("_pushed", torch.rand(len(free), u.shape[1], generator=generator), u[free], None,
                          None if self.cube.label is None else label[free])  # fmt: skip
         u[free] = made if len(free) else u[free]
         for rows in told.nonzero()[:, 0].split(max(ROWS // self.samples, 1)) if told.any() else ():
             noise = torch.rand(len(rows), self.samples, 2, u.shape[1], generator=generator)
-            here = found.rows(rows)._replace(label=label[rows])
-            ranks, log_w = self._weighed(here, bound[rows], asked, noise, generator)
+            here, each = found.rows(rows)._replace(label=label[rows]), None
+            if self.cube.label is not None:  # where regions tell of an unknown class, each draw has one of its own
+                each = self.cube.prior(label[rows], self.samples, asked.get(self.cube.label), generator=generator)
+            ranks, log_w = self._weighed(here, bound[rows], asked, noise, generator, each)
             if (lost := ~log_w.amax(1).isfinite()).any():
                 raise Impossible(int(rows[lost][0]))
             pick = torch.multinomial(log_w.softmax(1), 1, generator=generator)[:, 0]
             u[rows] = ranks[torch.arange(len(rows)), pick]
+            if each is not None:
+                label[rows] = each[torch.arange(len(rows)), pick]
         return self.cube.write(batch, found, u, label, asked, generator=generator)
 
     # the base -----------------------------------------------------------------------------------------------------
     def encode(self, batch: Batch) -> Points:
-        """The normal scores of what the maps make of the middles of the pieces of rows -> (n, D)."""
-        found = self.found(batch)
-        label = None if self.cube.label is None else found.label.clamp(min=0)
+        """The normal scores of what the maps make of the middles of the pieces of rows -> (n, D); of a row whose class
+        is unknown under the most probable."""
+        found, label = self.found(batch), None
+        if self.cube.label is not None:
+            label, free = found.label.clone(), (found.label < 0).nonzero()[:, 0]
+            if len(free):
+                label[free] = self._log_classes(found.rows(free)).argmax(0)
         e = self._run("_pulled", found.low + 0.5 * found.width, label)
         return torch.special.ndtri(e.double().clamp(FARTHEST, 1 - FARTHEST)).float()
 
@@ -240,12 +251,13 @@ class Flow(OverPlaces):
         return out
 
     def _weighed(
-        self, found: Found, bound: Known, asked: Regions, noise: Float[Tensor, "n s two d"], rng: Generator | None
+        self, found: Found, bound: Known, asked: Regions, noise: Float[Tensor, "n s two d"], rng: Generator | None,
+        classes: Int[Tensor, "n s"] | None = None,
     ) -> tuple[Float[Tensor, "n s d"], Float[Tensor, "n s"]]:  # fmt: skip
         """Ranks of rows whose class is known, and their log weights f(all) / f(unknown | known).
 
         noise: uniform numbers (n, S, 2, D), within the pieces and for what is unknown. A cell with a region is
-        drawn from p0 in it, and then is one of the known ones.
+        drawn from p0 in it, and then is one of the known ones. classes: of the draws, if they have their own.
         """
         n, count, _, d = (*found.low.shape[:1], *noise.shape[1:])
         u = found.low[:, None] + found.width[:, None] * noise[:, :, 0]
@@ -259,6 +271,7 @@ class Flow(OverPlaces):
                 log_w[rows] += log_p[:, None]
             known = known | bound
         label = None if self.cube.label is None else found.label.repeat_interleave(count)
+        label = label if classes is None else classes.reshape(-1)
         flat, stays = u.reshape(n * count, d), known.repeat_interleave(count, 0)
         if not bool(known.all()):
             e = noise[:, :, 1].reshape(n * count, d)

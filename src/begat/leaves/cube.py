@@ -110,6 +110,16 @@ class Cube:
                 law.write(law.representative(label[drawn]), x[0], x[1], drawn)
         return batch.filled((x[0], x[1]))
 
+    def prior(self, label: Class, count: int, region: Region | None, *, generator: Generator) -> Int[Tensor, "n s"]:
+        """The class of each row, `count` times; drawn from P(y) in its region where it is unknown -> (n, S)."""
+        assert self.label is not None
+        law = self.places[self.label]
+        p = law.log_base.exp() * (1.0 if region is None else law.shares(region))
+        if bool((label < 0).any()) and not float(p.sum()) > 0:
+            raise Impossible(int((label < 0).nonzero()[0, 0]))
+        drawn = torch.multinomial(p.clamp(min=1e-300).expand(len(label), -1), count, True, generator=generator)
+        return torch.where((label < 0)[:, None], drawn, label[:, None])
+
     def classes(
         self, found: Found, log_p: Callable[[Found], Float[Tensor, "v n"]], region: Region | None, *,
         generator: Generator,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
 from begat.core import Batch, Region
@@ -85,8 +85,9 @@ class Ranks:
         in a region where there is one."""
         u = (u.double() + FINEST * torch.rand(len(u), generator=generator, dtype=torch.float64)).clamp(max=1 - 2**-53)
         place = torch.searchsorted(self.first, u, right=True) - 1
-        none = self.width[place] <= 0  # a piece without length has no rank; its neighbour has it
-        place = torch.where(none, self._nearest()[place], place)
+        some = self.width > 0  # a piece without length has no rank; its neighbour has it
+        some = some if region is None else some & (self.places.shares(region) > 0)
+        place = torch.where(some[place], place, _nearest(some)[place])
         if not self.told:
             return self.places.draw(place, region, generator=generator)
         drawn = Drawn(self.places.code(place), torch.zeros(len(u), dtype=torch.float64))
@@ -103,12 +104,16 @@ class Ranks:
             drawn.value[numbers] = x
         return drawn
 
-    def _nearest(self) -> Place:
-        """Of each place the last one with a length up to it, or the first of all -> (V,)."""
-        some = (self.width > 0).nonzero()[:, 0]
-        at = torch.searchsorted(some, torch.arange(len(self.width)), right=True) - 1
-        return some[at.clamp(min=0)]
-
     def place(self, u: Rows) -> Place:
         """The place of each rank -> (n,)."""
         return (torch.searchsorted(self.first, u.double().contiguous(), right=True) - 1).clamp(min=0)
+
+
+def _nearest(some: Bool[Tensor, " v"]) -> Place:
+    """Of each place the nearest of some of them -> (V,); the place itself where there is none."""
+    here, every = some.nonzero()[:, 0], torch.arange(len(some))
+    if not len(here):
+        return every
+    at = torch.searchsorted(here, every).clamp(max=len(here) - 1)
+    before, after = here[(at - 1).clamp(min=0)], here[at]
+    return torch.where((every - before).abs() <= (after - every).abs(), before, after)

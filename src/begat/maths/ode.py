@@ -2,7 +2,7 @@
 
 A denoiser gives D(y, r) = E[data | y]; then dy / dr = (y - D(y, r)) / r has at each r the law of data + r noise: Karras
 et al., "Elucidating the design space of diffusion-based generative models" (2022), equation 3. Solvers are rows of
-SOLVERS; each takes y from the largest ratio to the smallest, and there gives D itself.
+SOLVERS; each takes y from the largest ratio to the smallest.
 """
 
 from __future__ import annotations
@@ -66,19 +66,18 @@ def _ancestral(denoise: Denoiser, y: Points, r: Ratios, generator: Generator | N
 
 
 class Solver(NamedTuple):
-    """run: (denoiser, y, falling ratios, generator) -> y at the last of them. calls: of the denoiser, a step. order:
-    that of its error in the step; None where it draws."""
+    """run: (denoiser, y, falling ratios, generator) -> y at the last of them. order: that of its error in the step;
+    None where it draws."""
 
     run: Callable[[Denoiser, Points, Ratios, Generator | None], Points]
-    calls: int
     order: int | None
 
 
 SOLVERS: Mapping[str, Solver] = {
-    "ancestral": Solver(_ancestral, 1, None),
-    "euler": Solver(_euler, 1, 1),
-    "heun": Solver(_heun, 2, 2),
-    "dpm": Solver(_dpm, 1, 2),
+    "ancestral": Solver(_ancestral, None),
+    "euler": Solver(_euler, 1),
+    "heun": Solver(_heun, 2),
+    "dpm": Solver(_dpm, 2),
 }
 
 

@@ -31,9 +31,9 @@ class Sizes(NamedTuple):
 class Step(nn.Module):
     """One transformation of a flow: which columns it moves, in which groups, and by which maps.
 
-    A column of level l sees the columns of lower levels, all that are known, and the label. Two levels, of which the
-    second is moved, make a coupling; a level for each column, all of them moved, makes it autoregressive. Rows stand
-    last: (D, n).
+    A column of level l sees the columns of lower levels, all that are known, and the label; columns of level -1 stay as
+    they are. Levels -1 and 0 make a coupling; a level for each column, all of them moved, makes it autoregressive. Rows
+    stand last: (D, n).
 
     levels: of each column. Those of a level can be inverted together: `groups`, in their order.
 
@@ -44,18 +44,18 @@ class Step(nn.Module):
     def __init__(self, levels: Sequence[int], sizes: Sizes, rng: Generator):
         super().__init__()
         self.sizes, level = sizes, torch.tensor(levels)
-        first = 1 if level.max() == 1 else 0  # the lower level of a coupling stays as it is
-        self.moved = (level >= first).nonzero()[:, 0]
-        self.groups = [(level == each).nonzero()[:, 0] for each in range(first, int(level.max()) + 1)]
+        self.moved, top = (level >= 0).nonzero()[:, 0], int(level.max())
+        self.groups = [(level == each).nonzero()[:, 0] for each in range(top + 1)]
         self.seen = (level < level.max()).nonzero()[:, 0]
-        hidden = torch.arange(sizes.width) % (int(level.max()) + 1) - 1  # -1 sees what is known and the label alone
+        # Evenly from -1, which sees what stays, what is known and the label alone, to the level below the highest.
+        hidden = torch.linspace(-1, top - 1, sizes.width).round()
         out = level[self.moved].repeat(sizes.size)
         masks = {
             "sees": hidden[:, None] >= level[self.seen].repeat(WAVES + 1),
             "passes": hidden[:, None] >= hidden,
             "gives": out[:, None] > hidden,
         }
-        self.masked = int(level.max()) > 1
+        self.masked = top > 0
         for name, mask in masks.items():
             self.register_buffer(name, mask.float() if self.masked else None, persistent=False)
 
@@ -78,8 +78,7 @@ class Step(nn.Module):
     @staticmethod
     def layout(levels: Sequence[int], sizes: Sizes) -> dict[str, tuple[int, ...]]:
         """The shape of each parameter by its name."""
-        top = max(levels)
-        seen, moved = sum(each < top for each in levels), sum(each >= (top == 1) for each in levels)
+        seen, moved = sum(each < max(levels) for each in levels), sum(each >= 0 for each in levels)
         width, out = sizes.width, moved * sizes.size
         shapes: dict[str, tuple[int, ...]] = {
             "enter": (width, seen * (WAVES + 1)), "enter_known": (width, sizes.columns * (WAVES + 2)),
@@ -137,8 +136,8 @@ def levels(columns: int, transforms: int, *, autoregressive: bool, rng: Generato
     if autoregressive or columns == 1:
         there = list(range(columns))
         return [there[::-1] if i % 2 else there for i in range(transforms)]
-    splits = [(torch.randperm(columns, generator=rng) >= columns // 2).long() for _ in range(0, transforms, 2)]
-    return [(1 - splits[i // 2] if i % 2 else splits[i // 2]).tolist() for i in range(transforms)]
+    splits = [(torch.randperm(columns, generator=rng) >= columns // 2).long() - 1 for _ in range(0, transforms, 2)]
+    return [(-1 - splits[i // 2] if i % 2 else splits[i // 2]).tolist() for i in range(transforms)]
 
 
 def _features(u: Ranks) -> Float[Tensor, "f n"]:
