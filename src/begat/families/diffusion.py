@@ -16,9 +16,10 @@ from begat.families.over_places import OverPlaces, PerRow, Regions, lanes
 from begat.leaves.cube import Cube, Found
 from begat.leaves.places import Places
 from begat.maths import posterior
+from begat.maths.choice import dealt
 from begat.maths.ode import SOLVERS, Denoiser, Solver, guided, log_density, ratios
 from begat.maths.path import Way
-from begat.random import Noise, mixed, own_uniform
+from begat.random import Noise, mixed
 
 Points = Float[Tensor, "n d"]
 Known = Bool[Tensor, "n d"]
@@ -42,7 +43,7 @@ POOL, MOST_DRAWS = 4096, 2**15
 
 @runtime_checkable
 class Net(Protocol):
-    """What tilts blocks and mends the target: nets.denoiser."""
+    """What tilts blocks and mends the mean: nets.denoiser."""
 
     def __call__(
         self, x: Tensor, r: Tensor, scores: Tensor, known: Tensor | None, label: Tensor | None
@@ -211,7 +212,7 @@ class Diffusion(OverPlaces):
             opening = False
             made, of = self._completed(found.rows(many)._replace(label=classes[many]), generator)
             hits = self._fits(made, of, cells[many], bound[many], asked, generator).nonzero()[:, 0]
-            row, hit = _served(group[waiting], group[many[hits]])
+            row, hit = dealt(group[waiting], group[many[hits]])
             u[waiting[row]], classes[waiting[row]] = made[hits[hit]], of[hits[hit]]
             drawn = torch.bincount(group[many], minlength=len(idle)).float()
             idle = torch.where(torch.bincount(group[many[hits]], minlength=len(idle)) > 0, 0.0, idle + drawn)
@@ -228,13 +229,14 @@ class Diffusion(OverPlaces):
         whole = found._replace(low=u, width=torch.zeros_like(u), known=torch.ones_like(found.known))
         return u, self.cube.classes(whole, self._log_classes, None, generator=rng)
 
-    def _filled(self, found: Found, even: Float[Tensor, "n two d"], rng: Generator | None = None) -> Points:
+    def _filled(self, found: Found, even: Float[Tensor, "n e"], rng: Generator | None = None) -> Points:
         """Ranks of rows whose unknown cells the solver makes of uniform numbers; those within pieces are drawn, too."""
-        u, label = found.low + found.width * even[:, 0], None
+        d = len(self.cube)
+        u, label = found.low + found.width * even[:, :d], None
         if self.cube.label is not None:
             label = torch.where(found.label < 0, self._none, found.label)
         known = found.known if bool(found.known.any()) else None
-        made = torch.special.ndtr(self._drawn(_score(even[:, 1]), _score(u), known, label, rng))
+        made = torch.special.ndtr(self._drawn(_score(even[:, d : 2 * d]), _score(u), known, label, rng))
         return torch.where(found.known, u, made)
 
     def _fits(
@@ -259,7 +261,7 @@ class Diffusion(OverPlaces):
     def log_prob(self, batch: Batch) -> PerRow:
         """A lower bound of log P(x) -> (n,) float64; of rows of which something is unknown an estimate."""
         found = self.found(batch)
-        return self._log_known(found) + found.log_own
+        return self.cube.log_known(found, self._log_ranks) + found.log_own
 
     def log_joint(self, batch: Batch, column: int) -> Float[Tensor, "v n"]:
         """Bounds of log P(class, the other columns) of every class -> (V, n) float64; `column` is that of the class."""
@@ -273,43 +275,26 @@ class Diffusion(OverPlaces):
 
     def _log_classes(self, found: Found) -> Float[Tensor, "v n"]:
         """log P(class) plus the bound of the known ranks given it, of every class -> (V, n)."""
-        assert self.cube.label is not None
-        base = self.places[self.cube.label].log_base
-        each = [self._log_known(found._replace(label=torch.full_like(found.label, v))) for v in range(len(base))]
-        return torch.stack(each)
+        return self.cube.log_classes(found, self._log_ranks)
 
-    def _log_known(self, found: Found) -> PerRow:
-        """log P(known cells) - sum of log p0 of those that are no class -> (n,)."""
-        out, label = torch.zeros(len(found.label), dtype=torch.float64), self.cube.label
-        rest = torch.arange(len(out))
-        if label is not None:
-            free = (found.label < 0).nonzero()[:, 0]
-            if len(free):
-                out[free] = torch.logsumexp(self._log_classes(found.rows(free)), 0)
-            rest = (found.label >= 0).nonzero()[:, 0]
-            out[rest] = self.places[label].log_base[found.label[rest]]
-        rest = rest[found.known[rest].any(1)]
-        whole = found.known[rest].all(1)
-        if whole.any():
-            rows = rest[whole]
-            out[rows] += self._bounds(found.rows(rows), None)
-        if not bool(whole.all()):
-            rows = rest[~whole]
-            here = found.rows(rows)
-            u = self._filled(here, here.shift)
-            full = here._replace(low=u, width=torch.zeros_like(u))
-            out[rows] += self._bounds(full, None) - self._bounds(full, here.known)
+    def _log_ranks(self, found: Found) -> PerRow:
+        """The bound of log f(ranks | class), or the difference of two where some are unknown -> (n,)."""
+        if bool(found.known.all()):
+            return self._bounds(found, None)
+        out, whole = torch.empty(len(found.label), dtype=torch.float64), found.known.all(1)
+        out[whole] = self._bounds(found.rows(whole), None)
+        here = found.rows(~whole)
+        u = self._filled(here, here.shift)
+        full = here._replace(low=u, width=torch.zeros_like(u))
+        out[~whole] = self._bounds(full, None) - self._bounds(full, here.known)
         return out
 
     def _bounds(self, found: Found, known: Known | None) -> PerRow:
         """The bound of log f / N of all scores, or of the others given those that are known -> (n,)."""
         n, d, count = *found.low.shape, self.samples
         out, scale = torch.empty(n, dtype=torch.float64), math.log(MOST / LEAST)
-        base = _even(2 * d + 1, count)
         for rows in torch.arange(n).split(max(ROWS // count, 1)):
-            m, shift = len(rows), found.shift[rows].flatten(1)
-            shift = torch.cat([shift, own_uniform(shift.contiguous().view(torch.int32), 1)], 1)
-            even = (base + shift[:, None]) % 1.0
+            m, even = len(rows), found.rows(rows).even(count)
             u = found.low[rows, None] + found.width[rows, None] * even[:, :, :d]
             z = _score(u).reshape(m * count, d)
             noise = torch.special.ndtri(even[:, :, d : 2 * d].clamp(EDGE, 1 - EDGE)).reshape(m * count, d)
@@ -343,7 +328,7 @@ class Diffusion(OverPlaces):
         out = found.log_own.clone()
         if self.cube.label is not None:
             out += self.places[self.cube.label].log_base[found.label]
-        z = _score(found.low + found.width * found.shift[:, 0])
+        z = _score(found.low + found.width * found.shift[:, : len(self.cube)])
         levels = ratios(MOST, LEAST, steps).float()
 
         def end(y: Points) -> PerRow:
@@ -365,11 +350,9 @@ class Diffusion(OverPlaces):
         i = self.cube.columns.index(column)
         found = self.found(batch).without(i)
         out = torch.empty(len(batch), dtype=torch.float64)
-        even = _even(2 * len(self.cube), self.samples).view(1, self.samples, 2, -1)
         for rows in torch.arange(len(batch)).split(max(ROWS // self.samples, 1)):
-            here = found.rows(rows.repeat_interleave(self.samples))
-            each = ((even + found.shift[rows, None]) % 1.0).flatten(0, 1)
-            u = self._filled(here, each)
+            even = found.rows(rows).even(self.samples).flatten(0, 1)
+            u = self._filled(found.rows(rows.repeat_interleave(self.samples)), even)
             out[rows] = numbers[self.cube.ranks[i].place(u[:, i])].view(len(rows), -1).mean(1)
         return out
 
@@ -404,22 +387,6 @@ class Diffusion(OverPlaces):
         return self._bounds(found, told)
 
 
-def _served(wanting: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
-    """Which of the wanting get which of the drawn of their own group, none twice -> numbers of both."""
-    rows, order = wanting.sort(stable=True)
-    held, at = drawn.sort(stable=True)
-    nth = torch.arange(len(rows)) - torch.searchsorted(rows, rows)
-    mine = torch.searchsorted(held, rows) + nth
-    fits = (mine < len(held)) & (held[mine.clamp(max=max(len(held) - 1, 0))] == rows) if len(held) else rows < 0
-    return order[fits], at[mine[fits]]
-
-
 def _score(u: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """The normal scores of ranks."""
     return torch.special.ndtri(u.float().clamp(EDGE, 1 - EDGE))
-
-
-def _even(numbers: int, count: int) -> Float[Tensor, "_ s e"]:
-    """Numbers of [0, 1), `count` of each evenly spread and the orders at random -> (1, S, E)."""
-    rng = Generator().manual_seed(mixed("even"))
-    return (torch.rand(1, count, numbers, generator=rng).argsort(1) + 0.5) / count

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -16,7 +16,7 @@ from begat.families.over_places import OverPlaces, PerRow, Regions, lanes
 from begat.leaves.cube import Cube, Found
 from begat.leaves.places import Places
 from begat.maths.bijections import Bijection
-from begat.random import Noise, mixed
+from begat.random import Noise
 
 Points = Float[Tensor, "n d"]
 Known = Bool[Tensor, "n d"]
@@ -123,14 +123,14 @@ class Flow(OverPlaces):
                 x = x.index_copy(0, group.to(x.device), made)
         return x.T
 
-    def _run(self, ask: str, *parts: Tensor | None) -> Tensor:
-        """`_log_f` or `_pushed` of many rows, some at a time, where the network lies."""
-        n, there, call = len(parts[0]), self.device, getattr(self, ask)  # type: ignore[arg-type]
+    def _run(self, ask: Callable[..., Tensor], first_part: Tensor, *others: Tensor | None) -> Tensor:
+        """What `ask` says of many rows, some at a time, where the network lies."""
+        n, there, parts = len(first_part), self.device, (first_part, *others)
         out = []
         for first in range(0, n, ROWS):
             rows = lanes(first, n, ROWS)
             piece = [None if p is None else p[rows].to(there) for p in parts]
-            out.append(call(*piece)[: min(ROWS, n - first)].cpu())
+            out.append(ask(*piece)[: min(ROWS, n - first)].cpu())
         return torch.cat(out) if out else torch.zeros(0)
 
     # cells and ranks ----------------------------------------------------------------------------------------------
@@ -160,11 +160,11 @@ class Flow(OverPlaces):
                 found.rows(plain.nonzero()[:, 0]), self._log_classes, asked.get(self.cube.label), generator=generator
             )
         free = (~told).nonzero()[:, 0]
-        made = self._run("_pushed", torch.rand(len(free), u.shape[1], generator=generator), u[free], None,
+        made = self._run(self._pushed, torch.rand(len(free), u.shape[1], generator=generator), u[free], None,
                          None if self.cube.label is None else label[free])  # fmt: skip
         u[free] = made if len(free) else u[free]
         for rows in told.nonzero()[:, 0].split(max(ROWS // self.samples, 1)) if told.any() else ():
-            noise = torch.rand(len(rows), self.samples, 2, u.shape[1], generator=generator)
+            noise = torch.rand(len(rows), self.samples, 2 * u.shape[1], generator=generator)
             here, each = found.rows(rows)._replace(label=label[rows]), None
             if self.cube.label is not None:  # where regions tell of an unknown class, each draw has one of its own
                 each = self.cube.prior(label[rows], self.samples, asked.get(self.cube.label), generator=generator)
@@ -186,7 +186,7 @@ class Flow(OverPlaces):
             label, free = found.label.clone(), (found.label < 0).nonzero()[:, 0]
             if len(free):
                 label[free] = self._log_classes(found.rows(free)).argmax(0)
-        e = self._run("_pulled", found.low + 0.5 * found.width, label)
+        e = self._run(self._pulled, found.low + 0.5 * found.width, label)
         return torch.special.ndtri(e.double().clamp(FARTHEST, 1 - FARTHEST)).float()
 
     def _pulled(self, u: Points, label: Label | None) -> Points:
@@ -203,7 +203,7 @@ class Flow(OverPlaces):
         label = found.label
         if self.cube.label is not None:
             label = self.cube.classes(found, self._log_classes, None, generator=generator)
-        u = self._run("_pushed", torch.special.ndtr(z), z, None, None if self.cube.label is None else label)
+        u = self._run(self._pushed, torch.special.ndtr(z), z, None, None if self.cube.label is None else label)
         return self.cube.write(batch, found, u, label, {}, generator=generator)
 
     # density ------------------------------------------------------------------------------------------------------
@@ -224,43 +224,34 @@ class Flow(OverPlaces):
 
     def _log_classes(self, found: Found) -> Float[Tensor, "v n"]:
         """log P(class) E f(known ranks | class) of every class -> (V, n)."""
-        assert self.cube.label is not None
-        base = self.places[self.cube.label].log_base
-        each = [self._log_known(found._replace(label=torch.full_like(found.label, v))) for v in range(len(base))]
-        return torch.stack(each)
+        return self.cube.log_classes(found, self._log_ranks)
 
     def _log_known(self, found: Found) -> PerRow:
         """log P(known cells) - sum of log p0 of those that are no class -> (n,); of any class where it is unknown."""
-        out = torch.zeros(len(found.label), dtype=torch.float64)
-        if self.cube.label is not None:
-            free = (found.label < 0).nonzero()[:, 0]
-            if len(free):
-                out[free] = torch.logsumexp(self._log_classes(found.rows(free)), 0)
-            rest = (found.label >= 0).nonzero()[:, 0]
-            out[rest] = self.places[self.cube.label].log_base[found.label[rest]]
-        else:
-            rest = torch.arange(len(out))
-        rest = rest[found.known[rest].any(1)]
-        whole = found.known[rest].all(1)
-        points = whole & (found.width[rest] <= 0).all(1)
+        return self.cube.log_known(found, self._log_ranks)
+
+    def _log_ranks(self, found: Found) -> PerRow:
+        """log E f(known ranks | class) -> (n,): of one draw where all are points, else a bound by `samples`."""
+        out = torch.empty(len(found.label), dtype=torch.float64)
+        points = (found.known & (found.width <= 0)).all(1)
         for some, count in ((points, 1), (~points, self.samples)):
-            for rows in rest[some].split(max(ROWS // count, 1)) if some.any() else ():
+            for rows in some.nonzero()[:, 0].split(max(ROWS // count, 1)) if some.any() else ():
                 here = found.rows(rows)
-                _, log_w = self._weighed(here, torch.zeros_like(here.known), {}, self._noise(here, count), None)
-                out[rows] += torch.logsumexp(log_w, 1) - math.log(count)
+                _, log_w = self._weighed(here, torch.zeros_like(here.known), {}, here.even(count), None)
+                out[rows] = torch.logsumexp(log_w, 1) - math.log(count)
         return out
 
     def _weighed(
-        self, found: Found, bound: Known, asked: Regions, noise: Float[Tensor, "n s two d"], rng: Generator | None,
+        self, found: Found, bound: Known, asked: Regions, noise: Float[Tensor, "n s e"], rng: Generator | None,
         classes: Int[Tensor, "n s"] | None = None,
     ) -> tuple[Float[Tensor, "n s d"], Float[Tensor, "n s"]]:  # fmt: skip
         """Ranks of rows whose class is known, and their log weights f(all) / f(unknown | known).
 
-        noise: uniform numbers (n, S, 2, D), within the pieces and for what is unknown. A cell with a region is
+        noise: uniform numbers (n, S, 2 D or more), within the pieces and for what is unknown. A cell with a region is
         drawn from p0 in it, and then is one of the known ones. classes: of the draws, if they have their own.
         """
-        n, count, _, d = (*found.low.shape[:1], *noise.shape[1:])
-        u = found.low[:, None] + found.width[:, None] * noise[:, :, 0]
+        (n, d), count = found.low.shape, noise.shape[1]
+        u = found.low[:, None] + found.width[:, None] * noise[:, :, :d]
         log_w, known = torch.zeros(n, count, dtype=torch.float64), found.known
         if bound.any():
             assert rng is not None
@@ -274,10 +265,10 @@ class Flow(OverPlaces):
         label = label if classes is None else classes.reshape(-1)
         flat, stays = u.reshape(n * count, d), known.repeat_interleave(count, 0)
         if not bool(known.all()):
-            e = noise[:, :, 1].reshape(n * count, d)
-            flat = self._run("_pushed", e, flat, stays, label)
-            log_w = log_w - self._run("_log_f", flat, stays, label).double().view(n, count)
-        log_w = log_w + self._run("_log_f", flat, None, label).double().view(n, count)
+            e = noise[:, :, d : 2 * d].reshape(n * count, d)
+            flat = self._run(self._pushed, e, flat, stays, label)
+            log_w = log_w - self._run(self._log_f, flat, stays, label).double().view(n, count)
+        log_w = log_w + self._run(self._log_f, flat, None, label).double().view(n, count)
         return flat.view(n, count, d), log_w
 
     def _regional(
@@ -296,13 +287,6 @@ class Flow(OverPlaces):
         u = low + width * torch.rand(len(low), generator=rng, dtype=torch.float64)
         return u.float().view(len(cell), count), mass.log()
 
-    def _noise(self, found: Found, count: int) -> Float[Tensor, "n s two d"]:
-        """The uniform numbers of rows, each column's evenly spread, the same for all rows but for their shifts ->
-        (n, S, 2, D)."""
-        rng = Generator().manual_seed(mixed("ranks"))
-        order = torch.rand((1, count, 2, len(self.cube)), generator=rng).argsort(1)
-        return ((order + 0.5) / count + found.shift[:, None]) % 1.0
-
     # what is odd --------------------------------------------------------------------------------------------------
     def expected(self, batch: Batch, column: int, numbers: Float[Tensor, " v"]) -> PerRow:
         """E[numbers of the column's place | the other columns] -> (n,)."""
@@ -310,7 +294,7 @@ class Flow(OverPlaces):
         found = self.found(batch).without(i)
         for rows in torch.arange(len(batch)).split(max(ROWS // self.samples, 1)):
             here = found.rows(rows)
-            u, log_w = self._weighed(here, torch.zeros_like(here.known), {}, self._noise(here, self.samples), None)
+            u, log_w = self._weighed(here, torch.zeros_like(here.known), {}, here.even(self.samples), None)
             place = self.cube.ranks[i].place(u[:, :, i].reshape(-1)).view(len(rows), -1)
             out[rows] = (log_w.softmax(1) * numbers[place]).sum(1)
         return out

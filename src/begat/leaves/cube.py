@@ -13,7 +13,7 @@ from begat.core import Batch, Region
 from begat.errors import Impossible
 from begat.leaves.places import Places
 from begat.leaves.ranks import Ranks
-from begat.random import own_uniform
+from begat.random import mixed, own_uniform
 
 PerRow = Float[Tensor, " n"]
 Points = Float[Tensor, "n d"]
@@ -35,7 +35,14 @@ class Found(NamedTuple):
     known: Known
     label: Class
     log_own: PerRow
-    shift: Float[Tensor, "n two d"]
+    shift: Float[Tensor, "n e"]
+
+    def even(self, count: int) -> Float[Tensor, "n s e"]:
+        """Numbers of [0, 1), `count` of each of 2 D + 1 evenly spread, in orders that all rows share, shifted by each
+        row's own -> (n, S, 2 D + 1): within the pieces, for what is unknown, and one more."""
+        rng = Generator().manual_seed(mixed("even"))
+        order = torch.rand(1, count, self.shift.shape[1], generator=rng).argsort(1)
+        return ((order + 0.5) / count + self.shift[:, None]) % 1.0
 
     def rows(self, rows: Tensor) -> Found:
         return Found(*(each[rows] for each in self))
@@ -45,6 +52,9 @@ class Found(NamedTuple):
         low, width, known = self.low.clone(), self.width.clone(), self.known.clone()
         low[:, i], width[:, i], known[:, i] = 0.0, 1.0, False
         return self._replace(low=low, width=width, known=known)
+
+
+LogF = Callable[[Found], PerRow]
 
 
 class Cube:
@@ -76,8 +86,31 @@ class Cube:
         label = torch.full((n,), -1)
         if self.label is not None:
             label = torch.where(cells[:, self.label] < self.places[self.label].size, cells[:, self.label], -1)
-        shift = own_uniform(low.view(torch.int32), 2 * len(self)).view(n, 2, len(self))
+        shift = own_uniform(low.view(torch.int32), 2 * len(self) + 1)
         return Found(cells, low, width, known, label, own, shift)
+
+    def log_classes(self, found: Found, log_f: LogF) -> Float[Tensor, "v n"]:
+        """log P(class) + log f(known ranks | class) of every class -> (V, n)."""
+        assert self.label is not None
+        base = self.places[self.label].log_base
+        each = [self.log_known(found._replace(label=torch.full_like(found.label, v)), log_f) for v in range(len(base))]
+        return torch.stack(each)
+
+    def log_known(self, found: Found, log_f: LogF) -> PerRow:
+        """log P(known cells) - sum of log p0 of those that are no class -> (n,); of any class where it is unknown.
+
+        log_f: log f(known ranks | class) of rows of which some ranks are known, and the class, if there are any.
+        """
+        out, rest = torch.zeros(len(found.label), dtype=torch.float64), torch.arange(len(found.label))
+        if self.label is not None:
+            free, rest = (found.label < 0).nonzero()[:, 0], (found.label >= 0).nonzero()[:, 0]
+            if len(free):
+                out[free] = torch.logsumexp(self.log_classes(found.rows(free), log_f), 0)
+            out[rest] = self.places[self.label].log_base[found.label[rest]]
+        rest = rest[found.known[rest].any(1)]
+        if len(rest):
+            out[rest] += log_f(found.rows(rest))
+        return out
 
     def pieces(self, found: Found, weight: Float[Tensor, " n"] | None) -> Batch:
         """What a fit reads: (low, width) of the pieces of rows, and their classes."""

@@ -16,6 +16,7 @@ from begat.leaves.base import Leaf
 from begat.leaves.inverse import ByTails
 from begat.leaves.part import Part
 from begat.leaves.special import Special
+from begat.maths.choice import dealt
 
 PerPlace = Float[Tensor, " v"]
 Place = Int[Tensor, " n"]
@@ -210,7 +211,9 @@ class Places(nn.Module):
             if not len(wanting):
                 break
             pool, where = self._pool(max(2 * len(wanting), LEAST_POOL), generator)
-            wanting = _serve(value, wanting, place, pool, where)
+            rows, served = dealt(place[wanting], where)
+            value[wanting[rows]] = pool[served]
+            wanting = wanting[~torch.isin(torch.arange(len(wanting)), rows)]
         left = torch.cat([rest, wanting])
         if isinstance(self.leaf_of_numbers, ByTails):
             left = self._invert(value, left, place[left], region, generator)
@@ -298,17 +301,3 @@ class Places(nn.Module):
     def leaf_of_numbers(self) -> Leaf:
         """q of what has no special code, as it is before numbers with a code of their own are taken out of it."""
         return self.leaf.remainder if isinstance(self.leaf, Special) else self.leaf
-
-
-def _serve(
-    value: Rows, wanting: Int[Tensor, " w"], place: Place, pool: Float[Tensor, " m"], where: Int[Tensor, " m"]
-) -> Int[Tensor, " _"]:
-    """Give each wanting row a draw of its place, none twice; what is left wanting. Which draw is as they were drawn."""
-    asked, order = place[wanting].sort(stable=True)
-    held, at = where.sort(stable=True)
-    first_asked, first_held = torch.searchsorted(asked, asked), torch.searchsorted(held, asked)
-    mine = first_held + torch.arange(len(asked)) - first_asked
-    served = (mine < len(held)) & (held[mine.clamp(max=len(held) - 1)] == asked) if len(held) else asked < 0
-    rows = wanting[order]
-    value[rows[served]] = pool[at[mine[served]]]
-    return rows[~served]

@@ -19,3 +19,15 @@ def at_share(p: Float[Tensor, "*n v"], u: Shaped[Tensor, "*n"]) -> Int[Tensor, "
     distribution function, so that uniform u draw it."""
     below = p.cumsum(-1)
     return (below <= (u.double() * below[..., -1])[..., None]).sum(-1).clamp(max=p.shape[-1] - 1)
+
+
+def dealt(wanting: Int[Tensor, " w"], held: Int[Tensor, " m"]) -> tuple[Int[Tensor, " s"], Int[Tensor, " s"]]:
+    """Which of the wanting gets which of what is held for its group, none twice and in the order of both -> the numbers
+    of both, of those that are served."""
+    asked, order = wanting.sort(stable=True)
+    there, at = held.sort(stable=True)
+    mine = torch.searchsorted(there, asked) + torch.arange(len(asked)) - torch.searchsorted(asked, asked)
+    served = (
+        (mine < len(there)) & (there[mine.clamp(max=len(there) - 1)] == asked) if len(there) else asked.bool() & False
+    )
+    return order[served], at[mine[served]]
