@@ -168,10 +168,6 @@ class Autoregressive(OverPlaces):
         return [self._joint.slots[d].column.name for d in self.model_.order]
 
     @property
-    def _places(self) -> list[Places]:
-        return list(self.model_.places)
-
-    @property
     def likelihood(self) -> Likelihood:
         """What log_prob is: exact of complete rows, in the stated order; rows with unknown cells are estimated."""
         made = super().likelihood
@@ -185,13 +181,7 @@ class Autoregressive(OverPlaces):
     # one file -----------------------------------------------------------------------------------------------------
     def _describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         model = self.model_
-        tensors = {name: value for name, value in model.state_dict().items() if name.startswith("net.")}
-        columns, own = places_file.describe_all(model.places)
-        header = {
-            "columns": columns, "order": list(model.order), "any_order": model.any_order, "size": list(self._size),
-            **places_file.course(self),
-        }  # fmt: skip
-        return header, tensors | own
+        return by_gradient.described(self, order=list(model.order), any_order=model.any_order, size=list(self._size))
 
     @classmethod
     def _layout(cls, header: Mapping[str, Any], columns: int) -> dict[str, TensorSlot]:

@@ -162,6 +162,13 @@ def latent(z: Any, size: int) -> np.ndarray:
     return given.astype(np.float32)
 
 
+def described(estimator: Any, **said: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """A fitted estimator as JSON, with what it says of its network, and the tensors of network and places."""
+    columns, own = places_file.describe_all(estimator._places)
+    net = {name: value for name, value in estimator.model_.state_dict().items() if name.startswith("net.")}
+    return {"columns": columns, **said, **places_file.course(estimator)}, net | own
+
+
 def load(model: Any, tensors: Mapping[str, Tensor]) -> None:
     """Give a model's network the tensors of a file."""
     own = {n.removeprefix("net."): t.clone() for n, t in tensors.items() if n.startswith("net.")}

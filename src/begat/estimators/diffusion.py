@@ -141,11 +141,6 @@ class Diffusion(OverPlaces):
         )  # fmt: skip
         return self
 
-    @property
-    def _label(self) -> int | None:
-        """The column of the class."""
-        return self._joint.target if self.role_ == "classification" else None
-
     def _model(self, places: list[Places], sizes: Sizes, rng: torch.Generator) -> Model:
         self._sizes = sizes
         return Model(
@@ -153,10 +148,6 @@ class Diffusion(OverPlaces):
             SOLVERS[self.solver], steps=self.steps, hide=float(self.hide), samples=self.samples,
             guidance=float(self.guidance),
         )  # fmt: skip
-
-    @property
-    def _places(self) -> list[Places]:
-        return list(self.model_.places)
 
     @property
     def likelihood(self) -> Likelihood:
@@ -191,9 +182,7 @@ class Diffusion(OverPlaces):
 
     # one file -----------------------------------------------------------------------------------------------------
     def _describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        tensors = {name: value for name, value in self.model_.state_dict().items() if name.startswith("net.")}
-        columns, own = places_file.describe_all(self._places)
-        return {"columns": columns, "size": list(self._sizes), **places_file.course(self)}, tensors | own
+        return by_gradient.described(self, size=list(self._sizes))
 
     @classmethod
     def _layout(cls, header: Mapping[str, Any], columns: int) -> dict[str, TensorSlot]:

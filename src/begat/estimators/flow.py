@@ -133,20 +133,11 @@ class Flow(OverPlaces):
         )  # fmt: skip
         return self
 
-    @property
-    def _label(self) -> int | None:
-        """The column of the class."""
-        return self._joint.target if self.role_ == "classification" else None
-
     def _model(self, places: list[Places], sizes: Sizes, rng: torch.Generator) -> Model:
         self._sizes = sizes
         net = Steps(self._levels, sizes, rng)
         how = {"hide": float(self.hide), "samples": self.samples}
         return Model(self._joint.spec, places, net, self._label, BIJECTIONS[self.maps], **how)  # type: ignore[arg-type]
-
-    @property
-    def _places(self) -> list[Places]:
-        return list(self.model_.places)
 
     @property
     def likelihood(self) -> Likelihood:
@@ -180,10 +171,7 @@ class Flow(OverPlaces):
 
     # one file -----------------------------------------------------------------------------------------------------
     def _describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        tensors = {name: value for name, value in self.model_.state_dict().items() if name.startswith("net.")}
-        columns, own = places_file.describe_all(self._places)
-        header = {"columns": columns, "levels": self._levels, "size": list(self._sizes), **places_file.course(self)}
-        return header, tensors | own
+        return by_gradient.described(self, levels=self._levels, size=list(self._sizes))
 
     @classmethod
     def _layout(cls, header: Mapping[str, Any], columns: int) -> dict[str, TensorSlot]:

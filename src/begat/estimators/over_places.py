@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
@@ -39,9 +38,14 @@ class OverPlaces(Generative):
     ended_: str
 
     @property
-    @abstractmethod
     def _places(self) -> list[Places]:
         """The places of each column, fitted."""
+        return list(self.model_.places)
+
+    @property
+    def _label(self) -> int | None:
+        """The column of the class, if any."""
+        return self._joint.target if self.role_ == "classification" else None
 
     @property
     def _joint(self) -> ClassColumn:

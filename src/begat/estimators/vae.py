@@ -129,10 +129,6 @@ class VAE(OverPlaces):
         return Model(self._joint.spec, places, net, **how)  # type: ignore[arg-type]
 
     @property
-    def _places(self) -> list[Places]:
-        return list(self.model_.places)
-
-    @property
     def likelihood(self) -> Likelihood:
         """What log_prob is: a lower bound from so many latents a row."""
         made = super().likelihood
@@ -172,9 +168,7 @@ class VAE(OverPlaces):
 
     # one file -----------------------------------------------------------------------------------------------------
     def _describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        tensors = {name: value for name, value in self.model_.state_dict().items() if name.startswith("net.")}
-        columns, own = places_file.describe_all(self._places)
-        return {"columns": columns, "size": list(self._size), **places_file.course(self)}, tensors | own
+        return by_gradient.described(self, size=list(self._size))
 
     @classmethod
     def _layout(cls, header: Mapping[str, Any], columns: int) -> dict[str, TensorSlot]:
