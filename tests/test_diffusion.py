@@ -11,11 +11,10 @@ import pandas as pd
 import pytest
 import torch
 from scipy.stats import kstest, multivariate_normal
-from test_circuit_laws import discrete, known
 from test_naive_bayes import table
 
 from begat import Diffusion
-from begat.errors import BegatError, DataError, EvidenceError
+from begat.errors import DataError
 from begat.maths.ode import SOLVERS
 from begat.maths.path import PATHS, TARGETS
 from begat.random import Noise
@@ -102,62 +101,6 @@ def test_guidance_makes_classes_easier_to_tell():
 
 
 # what is asked of a table -----------------------------------------------------------------------------------------
-@pytest.mark.parametrize("y", ["income", "price", None])
-def test_the_verbs_of_a_mixed_table(y):
-    frame = table(400)
-    model = Diffusion(**QUICK).fit(frame, y)
-    drawn = model.sample(300, random_state=0)
-    assert list(drawn.columns) == list(frame.columns) and (drawn.dtypes == frame.dtypes).all()
-    filled = model.impute(frame, random_state=0)
-    assert not filled.isna().any().any()
-    pd.testing.assert_series_equal(filled["height"][frame["height"].notna()], frame["height"].dropna())
-    assert np.isfinite(model.log_prob(frame)).all()
-    few = frame.iloc[:50]
-    assert np.isfinite(model.surprise(few).to_numpy()[few.notna()]).all()
-    inside = model.sample(100, given={"age": (30, 40)}, random_state=0)
-    assert inside["age"].between(30, 40).all()
-    if y == "income":
-        np.testing.assert_allclose(model.predict_proba(frame).sum(1), 1, atol=1e-9)
-        one = model.classes_[1]
-        assert set(model.sample(20, y=one, random_state=0)[y]) == {one}
-    if y == "price":
-        assert np.isfinite(model.predict(frame)).all()
-        with pytest.raises(DataError, match="complete rows"):
-            model.log_ode(frame.drop(columns="price"))
-
-
-def test_the_same_seed_is_the_same_fit_and_a_row_has_its_answer_in_any_batch():
-    frame = table(400)
-    a, b, c = (Diffusion(**QUICK, random_state=s).fit(frame, "income") for s in (0, 0, 1))
-    whole = a.log_prob(frame)
-    assert (whole == b.log_prob(frame)).all() and (whole != c.log_prob(frame)).any()
-    np.testing.assert_allclose(a.log_prob(frame.iloc[[17]]), whole[[17]], rtol=1e-5)
-    order = np.random.default_rng(0).permutation(400)
-    np.testing.assert_allclose(a.log_prob(frame.iloc[order]), whole[order], rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("how", "said"),
-    [({"path": "ring"}, "path"), ({"target": "w"}, "target"), ({"solver": "rk"}, "solver"), ({"steps": 0}, "steps"),
-     ({"guidance": -1}, "guidance"), ({"hide": 2}, "hide"), ({"samples": 0}, "samples")],
-)  # fmt: skip
-def test_a_hyper_parameter_that_is_none_is_refused(how, said):
-    with pytest.raises(BegatError, match=said):
-        Diffusion(**{**QUICK, **how}).fit(discrete(100))
-
-
-def test_impossible_evidence_one_column_and_few_rows():
-    frame = discrete()
-    model = Diffusion(**QUICK, schema=known(frame)).fit(frame)
-    with pytest.raises(EvidenceError):
-        model.sample(3, given={"k": 12})
-    for columns, y in ((["a"], None), (["a", "b"], "b"), (["a"], "a")):
-        small = Diffusion(**{**QUICK, "epochs": 2}).fit(frame[columns], y)
-        assert np.isfinite(small.log_prob(frame[columns])).all() and len(small.sample(3)) == 3
-    for rows in (1, 2, 30):
-        few = table(60).iloc[:rows].assign(same=1.5, nothing=None)
-        small = Diffusion(**{**QUICK, "epochs": 2}).fit(few)
-        assert np.isfinite(small.log_prob(few)).all() and len(small.sample(3)) == 3
 
 
 def test_torch_keeps_its_own_random_state():
@@ -179,11 +122,11 @@ def test_scores_are_of_the_law_that_was_learnt():
     np.testing.assert_allclose(turned, plain, rtol=1e-5)
 
 
-def test_a_numeric_target_may_be_unknown_where_cells_are_odd():
+def test_an_ode_is_asked_of_complete_rows_in_whole_steps():
     frame = table(200)
     model = Diffusion(**QUICK).fit(frame, "price")
-    odd = model.surprise(frame.drop(columns="price").iloc[:5])
-    assert len(odd) == 5
+    with pytest.raises(DataError, match="complete rows"):
+        model.log_ode(frame.drop(columns="price"))
     for how in ({"steps": 0}, {"steps": 1.5}, {"probes": 0}, {"probes": "a"}):
         with pytest.raises(DataError, match=next(iter(how))):
             model.log_ode(frame, **how)
