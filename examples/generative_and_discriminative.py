@@ -45,12 +45,12 @@ def draw(quick: bool):
         for name, colour in (("blue", BLUE), ("amber", AMBER)):
             here = rows[np.asarray(labels) == name]
             axis.scatter(here["a"], here["b"], s=7, color=colour, alpha=0.7, linewidths=0)
-    far = pd.DataFrame({"a": [4.4], "b": [4.2]})
+    far = pd.DataFrame({"a": [-4.5], "b": [-4.5]})
     said = f"log P = {generative.log_prob(far)[0]:.0f} nats:\nlike no row seen"
     sure_far = discriminative.predict_proba(far).max()
     for axis, text in ((axes[0], said), (axes[2], f"P(y | x) = {sure_far:.2f}:\nsure all the same")):
         axis.plot(far["a"], far["b"], "x", color=INK, markersize=7, markeredgewidth=1.6)
-        axis.annotate(text, (4.0, 4.0), ha="right", fontsize=8, color=INK)
+        axis.annotate(text, (-4.2, -4.75), ha="left", fontsize=8, color=INK)
     axes[1].annotate(f"{2 * n} new rows", (-4.7, -4.7), fontsize=8, color=GREY)
     return figure
 

@@ -160,9 +160,9 @@ class Flow(OverPlaces):
                 found.rows(plain.nonzero()[:, 0]), self._log_classes, asked.get(self.cube.label), generator=generator
             )
         free = (~told).nonzero()[:, 0]
-        made = self._run(self._pushed, torch.rand(len(free), u.shape[1], generator=generator), u[free], None,
-                         None if self.cube.label is None else label[free])  # fmt: skip
-        u[free] = made if len(free) else u[free]
+        if len(free):
+            e = torch.rand(len(free), u.shape[1], generator=generator)
+            u[free] = self._run(self._pushed, e, u[free], None, None if self.cube.label is None else label[free])
         for rows in told.nonzero()[:, 0].split(max(ROWS // self.samples, 1)) if told.any() else ():
             noise = torch.rand(len(rows), self.samples, 2 * u.shape[1], generator=generator)
             here, each = found.rows(rows)._replace(label=label[rows]), None

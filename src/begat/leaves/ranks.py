@@ -45,14 +45,9 @@ class Ranks:
             self.below[1, -1], self.above[1, -1] = 1.0, 0.0
 
     @property
-    def points(self) -> bool:
-        """Whether the numbers of the column are points, so that a density of ranks is exact."""
-        return self.told and not self.places.grid
-
-    @property
     def exact(self) -> bool:
-        """Whether all of the column are."""
-        return self.points and not self.places.codes
+        """Whether all cells of the column are points, so that a density of ranks is exact."""
+        return self.told and not self.places.grid and not self.places.codes
 
     def find(self, batch: Batch, place: Place) -> tuple[Rows, Rows]:
         """Where the piece of each cell begins, and its length, at these places (n,) -> (n,) each, float64; the whole
