@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from begat.codecs import pictures
 from begat.codecs.cells import Container, cells
 from begat.codecs.in_numpy import stacked, to_numpy
 from begat.errors import DataError
 
 
 def as_frame(X: Any) -> Any:
-    """X as a pandas frame, a polars frame or a two-dimensional array.
+    """X as a pandas frame, a polars frame or a two-dimensional array; of pictures, with their pixels as columns.
 
-    Taken: those three, a pyarrow table, a structured array, a mapping of columns, a list of mappings, a list of rows,
-    and whatever has `to_pandas`. DataError: sparse, one-dimensional or empty input, ragged rows, columns that share
-    a name.
+    Taken: those three, pictures (codecs.pictures), a pyarrow table, a structured array, a mapping of columns, a list of
+    mappings, a list of rows, and whatever has `to_pandas`. DataError: sparse, one-dimensional or empty input, ragged
+    rows, columns that share a name.
     """
     pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
     if (pandas and isinstance(X, pandas.DataFrame)) or (polars and isinstance(X, polars.DataFrame)):
@@ -27,6 +28,8 @@ def as_frame(X: Any) -> Any:
         return _checked(X.collect())
     if hasattr(X, "toarray") and hasattr(X, "nnz"):
         raise DataError("Sparse input is not supported: X is a sparse matrix; pass X.toarray()")
+    if (shown := pictures.array_of(X)) is not None:
+        return _checked(pictures.flat(shown))
     if isinstance(X, np.ma.MaskedArray):
         return _checked(_unmasked(X))
     if isinstance(X, np.ndarray):

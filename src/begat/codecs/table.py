@@ -18,7 +18,7 @@ from begat.codecs.grid import EXACT
 from begat.codecs.levels import Encoding, Missing, Unseen, number_dtype, textual
 from begat.core import Batch, Field, Spec, all_finite
 from begat.errors import DataError, SchemaError, did_you_mean, visible
-from begat.schema import Column, Schema
+from begat.schema import Column, Grid, Schema
 
 
 class Slot(NamedTuple):
@@ -67,6 +67,7 @@ class TableCodec:
         single = bool(numbers) and all(c.single for c in numbers)
         self.first = _consecutive([s.column for s in slots])
         self.dtype = np.dtype(np.float32 if single else np.float64)
+        self.bounds = _shared_bounds(self.slots)
 
     # in -----------------------------------------------------------------------------------------------------------
     def encode(self, X: Any, *, missing: Missing = "outcome", unseen: Unseen = "error") -> Encoded:
@@ -85,6 +86,8 @@ class TableCodec:
         plain = self._plain(X, places)
         if plain is None:
             plain = self._numbered(X, places)
+        if plain is None:
+            plain = self._bounded(X, places)
         if plain is not None:
             return plain
         X = frame.by_columns(X)
@@ -184,6 +187,23 @@ class TableCodec:
         none = torch.empty((len(codes), 0), dtype=torch.float64)
         return Encoded(Batch((none, torch.from_numpy(codes)), (None, None)), None)
 
+    def _bounded(self, X: Any, places: list[int]) -> Encoded | None:
+        """One block of whole numbers within the bounds that all columns share, as pixels have them; None for other
+        rows, whose columns are looked at one by one."""
+        view = None if self.bounds is None else frame.block(X, places)
+        if view is None or not len(view):
+            return None
+        assert self.bounds is not None
+        values, known = view.astype(np.float64, order="F"), None
+        if np.isnan(values).any():
+            known = ~np.isnan(values)
+            values[~known] = self.bounds[0]
+        if values.min() < self.bounds[0] or values.max() > self.bounds[1] or (np.rint(values) != values).any():
+            return None
+        none = torch.empty((len(view), 0), dtype=torch.int32)
+        masks = (None if known is None else torch.from_numpy(known), None)
+        return Encoded(Batch((torch.from_numpy(values), none), masks), None)
+
     # out ----------------------------------------------------------------------------------------------------------
     def decode(
         self,
@@ -209,6 +229,16 @@ class TableCodec:
             value = None if slot.value is None else values[:, slot.value]
             made.append(decode_column(column, value, None if slot.code is None else codes[:, slot.code]))
         return frame.build(container or self.schema.container, self.names, made)
+
+
+def _shared_bounds(slots: Sequence[Slot]) -> tuple[float, float] | None:
+    """The stated bounds of columns of whole numbers that all have the same; None for others."""
+    first = slots[0].column.limits if slots else (-np.inf, np.inf)
+    alike = all(
+        s.code is None and s.column.kind == "integer" and s.column.grid == Grid() and s.column.limits == first
+        for s in slots
+    )
+    return first if alike and np.isfinite(first).all() else None
 
 
 PIECE = 2048

@@ -17,7 +17,7 @@ from begat.codecs import frame
 from begat.codecs.levels import Missing, Unseen
 from begat.codecs.table import Encoded
 from begat.core import Batch, Likelihood, Region
-from begat.errors import DataError, EvidenceError
+from begat.errors import DataError
 from begat.estimators import saved, store
 from begat.estimators.border import Border
 from begat.estimators.fill import fill
@@ -177,20 +177,18 @@ class Generative(BaseEstimator):
 
         y: a class for all rows or one for each. given: a mapping of column to a value, a set of values, or a range
         (low, high) with None for open ends; or a frame with one row for each wanted sample, whose missing cells are
-        drawn. return_y: (X, y). Draws are exact draws from the joint conditioned on the evidence; evidence that has
-        no probability is an EvidenceError.
+        drawn (of pictures, an array with NaN for pixels to be drawn, or one such picture for all n). return_y: (X, y).
+        Draws are exact draws from the joint conditioned on the evidence; evidence that has no probability is an
+        EvidenceError.
         """
         check_is_fitted(self, "model_")
         rng = generator(random_state)
+        if n is not None and (isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1):
+            raise DataError(f"n is {n!r}; give a whole number of rows, at least 1")
         if given is not None and not isinstance(given, Mapping):
-            batch = self.border_.rows(y, given)
-            if n is not None and n != len(batch):
-                raise EvidenceError(f"n is {n} but given has {len(batch)} rows; leave n out for one sample a row")
-            batch = self._complete(batch, {}, rng)
+            batch = self._complete(self.border_.rows(n, y, given), {}, rng)
         else:
             n = 1 if n is None else n
-            if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-                raise DataError(f"n is {n!r}; give a whole number of rows, at least 1")
             self.border_.check_room("n", int(n), 1)
             if y is None and not given:
                 batch = self._draw(int(n), rng)
@@ -210,7 +208,7 @@ class Generative(BaseEstimator):
         check_is_fitted(self, "model_")
         if draws is not None and (isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1):
             raise DataError(f"draws is {draws!r}; give a whole number, at least 1, or None for one frame")
-        X = frame.as_frame(X)
+        X = self.border_.framed(X)
         self.border_.check_room("draws", int(draws or 1), frame.length(X))
         rng = generator(random_state)
         made = self._filled(X, lambda batch, present: self._complete(batch, present, rng), int(draws or 1), rng)
@@ -236,7 +234,7 @@ class Generative(BaseEstimator):
             full = complete(batch, present)
             drawn = self.border_.decode(full, generator=rng, container=frame.container(X))[0]
             made.append(fill(X, missing, {i: frame.column(drawn, where[names[i]]) for i in missing}))
-        return made
+        return [self.border_.shaped(each) for each in made]
 
     def surprise(self, X: Any, y: Any = None) -> Any:
         """-log P(cell | all other cells of its row) -> a frame (n, columns), nats on each column's own grid or unit.
@@ -248,10 +246,10 @@ class Generative(BaseEstimator):
         encoded = self._encode(X, y)
         cells = self._surprise(encoded.batch)
         names = [c.name for c in (self.schema_.columns if self.named_ else self.schema_.features)]
-        X = frame.as_frame(X)
+        X = self.border_.framed(X)
         blank = np.full(len(X), np.nan)
         columns = [cells.get(name, blank) for name in names]
-        return _like(X, frame.build(frame.container(X), names, columns))
+        return self.border_.shaped(_like(X, frame.build(frame.container(X), names, columns)))
 
     @abstractmethod
     def _surprise(self, batch: Batch) -> dict[str | int, np.ndarray]:

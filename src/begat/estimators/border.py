@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from begat.codecs import frame
+from begat.codecs import frame, pictures
 from begat.codecs.cells import Container
 from begat.codecs.evidence import region
 from begat.codecs.levels import Missing, Unseen
@@ -59,11 +59,18 @@ class Border:
             self.classes = classes_of(schema[schema.target])
 
     # in -----------------------------------------------------------------------------------------------------------
+    def framed(self, X: Any) -> Any:
+        """X as a frame; DataError for pictures of another shape than the model's."""
+        shown = pictures.array_of(X)
+        if shown is not None:
+            pictures.fits(shown.shape[1:], self.schema.picture)
+        return frame.as_frame(X if shown is None else shown)
+
     def encode(
         self, X: Any, y: Any = None, *, missing: Missing, unseen: Unseen, ignore_target: bool = False
     ) -> Encoded:
         """X as a batch of the model; y, or the target if it is a column of X, as its cond or as one of its columns."""
-        X = frame.as_frame(X)
+        X = self.framed(X)
         encoded = self.features.encode(X, missing=missing, unseen=unseen)
         if y is None and self.named and not ignore_target and self.schema.target in frame.names(X):
             y = frame.column(X, frame.names(X).index(self.schema.target))
@@ -125,7 +132,7 @@ class Border:
 
     def partial(self, X: Any, unseen: Unseen = "error") -> Batch:
         """Rows in which everything missing is unknown; the class of a row whose target is missing is -1."""
-        X = frame.as_frame(X)
+        X = self.framed(X)
         X = frame.named(X, self.names(X))
         batch = partial(self.model, X, unseen)
         if self.role != "classification" or not self.named or self.schema.target not in frame.names(X):
@@ -171,9 +178,14 @@ class Border:
     def _slot(self, name: Any) -> Slot:
         return next(s for s in self.model.slots if s.column.name == name)
 
-    def rows(self, y: Any, given: Any) -> Batch:
-        """One row for each wanted sample, from a frame whose missing cells and columns are unknown."""
-        given = frame.as_frame(given)
+    def rows(self, n: int | None, y: Any, given: Any) -> Batch:
+        """One row for each wanted sample, from a frame whose missing cells and columns are unknown; or n of a single
+        picture with missing pixels."""
+        if self.schema.picture is not None and np.shape(given) == self.schema.picture:
+            given = np.broadcast_to(given, (1 if n is None else n, *self.schema.picture))
+        given = self.framed(given)
+        if n is not None and n != frame.length(given):
+            raise EvidenceError(f"n is {n} but given has {frame.length(given)} rows; leave n out for one sample a row")
         self._check_names(frame.names(given))
         try:
             return self.with_target(self.partial(given), y)
@@ -213,12 +225,19 @@ class Border:
             codes = batch.cond.to(torch.int32)[:, None]
             pieces.append((self.target, Batch((torch.zeros(len(batch), 0).double(), codes), (None, None))))
         X = self.sample.decode(assemble(self.sample, len(batch), *pieces), generator=generator, container=container)
+        X = self.shaped(X) if container is None else X
         if batch.cond is not None and self.role == "classification":
             return X, self.classes[batch.cond.numpy()]
         if self.role == "density":
             return X, None
         y = self.target.decode(assemble(self.target, len(batch), *pieces), container="numpy", generator=generator)
         return X, np.asarray(y)[:, 0]
+
+    def shaped(self, X: Any) -> Any:
+        """Rows of pixels (n, pixels) as pictures, if they are any; other frames as they are."""
+        if self.schema.picture is None or not isinstance(X, np.ndarray):
+            return X
+        return X.reshape(-1, *self.schema.picture)
 
     def numbers(self, batch: Batch) -> Tensor:
         """The numeric target of encoded rows in encoded numbers (n,), special codes as the numbers they stand for."""

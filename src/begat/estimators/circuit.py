@@ -12,7 +12,6 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from begat.codecs import frame
 from begat.codecs.levels import Missing, Unseen
 from begat.codecs.table import Slot
 from begat.core import Batch, Region
@@ -237,7 +236,7 @@ class Circuit(OverPlaces):
             )
 
         check_is_fitted(self, "model_")
-        return self._filled(frame.as_frame(X), complete, 1, generator(0))[0]
+        return self._filled(self.border_.framed(X), complete, 1, generator(0))[0]
 
     def marginal(self, column: str | int, at: Any, given: Mapping[Any, Any] | None = None) -> np.ndarray:
         """P(column = a), or P(column = a | given), of each value a in `at` -> (m,): mass, or density in its own unit.

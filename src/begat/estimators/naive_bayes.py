@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from begat.codecs import frame
 from begat.codecs.levels import Missing, Unseen
 from begat.codecs.source import TableSource
 from begat.core import Batch, Region, Stats, all_finite
@@ -99,14 +98,14 @@ class NaiveBayes(Generative):
             delattr(self, name)
         if isinstance(X, TableSource):
             return self._finish(*self._read(training.of_source(self, X, y, sample_weight)))
-        X = frame.as_frame(X)
-        goal = target.split(X, y, self.task, parameters.schema(self))
-        floats = training.of_floats(self, X, goal, sample_weight)
+        X, given = training.framed(self, X)
+        goal = target.split(X, y, self.task, given)
+        floats = None if given is not None else training.of_floats(self, X, goal, sample_weight)
         if floats is not None:
             model, stats = self._read(floats)
             if all(all_finite(t) for s in stats for t in s.values()):
                 return self._finish(model, stats)
-        return self._finish(*self._read(training.of_table(self, X, goal, sample_weight)))
+        return self._finish(*self._read(training.of_table(self, X, goal, given, sample_weight)))
 
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None) -> Self:
         """Learn from more rows. The first call fixes schema, classes and leaves from its rows (and `classes`).
@@ -115,11 +114,12 @@ class NaiveBayes(Generative):
         edges of a histogram and a calendar are those of the first part, and equal only as far as it speaks for all.
         Later rows may not bring undeclared levels: give `schema=` where the first rows lack some.
         """
-        X = frame.as_frame(X)
         if not hasattr(self, "model_"):
             parameters.check(self)
-            goal = target.split(X, y, self.task, parameters.schema(self))
-            return self._finish(*self._read(training.of_table(self, X, goal, sample_weight, classes)))
+            X, given = training.framed(self, X)
+            goal = target.split(X, y, self.task, given)
+            return self._finish(*self._read(training.of_table(self, X, goal, given, sample_weight, classes)))
+        X = self.border_.framed(X)
         before = self._stats
         if before is None:
             raise BegatError("a loaded model keeps no statistics to add to; fit it again, or keep the fitted object")

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from begat.codecs import frame
 from begat.codecs.source import TableSource
 from begat.core import Batch, Region
 from begat.errors import DataError, Impossible
@@ -65,8 +64,8 @@ class OverPlaces(Generative):
         if isinstance(X, TableSource):
             rows = training.of_source(self, X, y, sample_weight)
         else:
-            X = frame.as_frame(X)
-            rows = training.of_table(self, X, target.split(X, y, self.task, parameters.schema(self)), sample_weight)
+            X, given = training.framed(self, X)
+            rows = training.of_table(self, X, target.split(X, y, self.task, given), given, sample_weight)
         self._set_out(rows.border)
         return rows
 

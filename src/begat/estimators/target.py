@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -154,13 +155,15 @@ def schema_of(X: Any, wanted: Target, given: Schema | None, kinds: dict[Any, Any
             schema=given.only(kept),
             drop=[n for n in here if n not in kept],
         )
-    schema = replace(schema, target=None, container=frame.container(X))
+    shown = given is not None and given.picture is not None and len(schema) == math.prod(given.picture)
+    picture = given.picture if given is not None and shown else None
+    schema = replace(schema, target=None, container=frame.container(X), picture=picture)
     if name is None:
         return schema
     if not wanted.named:
         known = given[name] if given is not None and name in given.names and name not in kinds else None
         beside = infer_column(name, wanted.values, kind=kinds.get(name), given=known, target=True)
-        schema = replace(schema, columns=(*schema.columns, beside))
+        schema = replace(schema, columns=(*schema.columns, beside), target=name)
     column = schema[name]
     if classes is not None and wanted.role == "classification":
         column = replace(column, levels=tuple(np.asarray(classes).tolist()))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from begat.codecs import frame
+from begat.codecs import frame, pictures
 from begat.codecs.infer import infer_column
 from begat.codecs.source import TableSource
 from begat.codecs.table import shared
@@ -48,9 +48,23 @@ class Training(NamedTuple):
     batches: Iterable[Batch]
 
 
-def of_table(recipe: Generative, X: Any, goal: Target, weight: Any = None, classes: Any = None) -> Training:
-    """All rows of a table in memory, encoded at once."""
-    border = Border(_schema(recipe, X, goal, parameters.schema(recipe), classes), goal.role, goal.named)
+def framed(recipe: Generative, X: Any) -> tuple[Any, Schema | None]:
+    """X as a frame, and its schema as far as it is stated, by the recipe or by the pictures that X holds."""
+    given, shown = parameters.schema(recipe), pictures.array_of(X)
+    if shown is None:
+        return frame.as_frame(X), given
+    X = frame.as_frame(shown)
+    if given is not None and given.picture is not None:
+        pictures.fits(shown.shape[1:], given.picture)
+        return X, given
+    return X, pictures.schema_of(shown, given)
+
+
+def of_table(
+    recipe: Generative, X: Any, goal: Target, given: Schema | None, weight: Any = None, classes: Any = None
+) -> Training:
+    """All rows of a table in memory, encoded at once. given: what is stated of its columns."""
+    border = Border(_schema(recipe, X, goal, given, classes), goal.role, goal.named)
     batch = encoded(border, X, goal.values, weight, recipe)
     return Training(border, len(batch), batch, [batch])
 

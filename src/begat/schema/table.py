@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +18,7 @@ from begat.schema.column import Column
 from begat.schema.written import column_of, plain
 
 FORMAT = 1
-FIELDS = ("format", "container", "target", "columns")
+FIELDS = ("format", "container", "target", "columns", "picture")
 LARGEST_FILE = 64 * 2**20
 DESCRIPTIVE = ("dtype", "text", "why", "missing_share", "example", "seen", "pattern")
 """Fields of a column that do not change the measure."""
@@ -25,11 +26,15 @@ DESCRIPTIVE = ("dtype", "text", "why", "missing_share", "example", "seen", "patt
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of a table in their order, the target among them if it has one, and the container they came in."""
+    """The columns of a table in their order, the target among them if it has one, and the container they came in.
+
+    picture: of columns that are pixels, how a picture has them: (height, width) or (height, width, channels).
+    """
 
     columns: tuple[Column, ...]
     target: str | int | None = None
     container: Literal["pandas", "polars", "numpy"] = "pandas"
+    picture: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         names = [c.name for c in self.columns]
@@ -38,6 +43,9 @@ class Schema:
             raise SchemaError(f"columns share the name {twice!r}; give each its own")
         if self.target is not None and self.target not in self._by_name:
             raise SchemaError(f"the target {self.target!r} is not a column{did_you_mean(self.target, names)}")
+        if self.picture is not None and math.prod(self.picture) != len(self.features):
+            sides = " x ".join(map(str, self.picture))
+            raise SchemaError(f"pictures of {sides} have {math.prod(self.picture)} pixels, not {len(self.features)}")
 
     @cached_property
     def _by_name(self) -> dict[str | int, Column]:
@@ -74,7 +82,9 @@ class Schema:
     def only(self, names: Iterable[str | int]) -> Schema:
         """The schema of these columns, in this order."""
         names = list(names)
-        return Schema(tuple(self[n] for n in names), self.target if self.target in names else None, self.container)
+        target = self.target if self.target in names else None
+        whole = [n for n in names if n != target] == [c.name for c in self.features]
+        return Schema(tuple(self[n] for n in names), target, self.container, self.picture if whole else None)
 
     def change(self, name: str | int, **changes: Any) -> Schema:
         """The schema with one column's fields replaced."""
@@ -98,6 +108,7 @@ class Schema:
             "format": FORMAT,
             "container": self.container,
             "target": self.target,
+            **({} if self.picture is None else {"picture": list(self.picture)}),
             "columns": [plain(c) for c in self.columns],
         }
 
@@ -116,7 +127,12 @@ class Schema:
             raise SchemaError(f"container {container!r}; expected pandas, polars or numpy")
         if isinstance(target, bool) or not isinstance(target, str | int | None):
             raise SchemaError(f"target {target!r}; expected the name of a column, or null")
-        return cls(tuple(map(column_of, value["columns"])), target, container)
+        sides = value.get("picture")
+        sound = isinstance(sides, list | tuple) and all(type(side) is int and side > 0 for side in sides)
+        if sides is not None and not (sound and len(sides) in (2, 3)):
+            raise SchemaError(f"picture {sides!r}; expected [height, width] or [height, width, channels]")
+        picture = None if sides is None else tuple(sides)
+        return cls(tuple(map(column_of, value["columns"])), target, container, picture)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write it as a JSON file that a person can edit and pass back."""
