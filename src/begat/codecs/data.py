@@ -1,4 +1,4 @@
-"""What reading gives: a table, its target, its schema, and what was recognised."""
+"""What reading gives: a table, its target, its schema, and what was recognised; or pictures and their labels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from begat.schema import Schema
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 
@@ -41,3 +42,55 @@ class Data:
     def __repr__(self) -> str:
         target = "" if self.schema.target is None else f", target={self.schema.target!r}"
         return f"Data({self.name!r}, {len(self)} rows x {len(self.schema)} columns{target})"
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Pictures of one size.
+
+    pixels: uint8, (n, h, w) of grey ones, else (n, h, w, 3), or (n, h, w, 4) with alpha. labels: (n,) or None. files:
+    their names in the folder, in order; empty if they are from an array. notes: what was recognised, one sentence each.
+    """
+
+    pixels: np.ndarray
+    labels: np.ndarray | None = None
+    files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PictureData:
+    """A person's pictures as begat understood them. name: a short name for reports."""
+
+    pictures: Pictures
+    name: str
+    schema: None = None
+
+    @property
+    def X(self) -> np.ndarray:
+        """The pixels, uint8 (n, h, w) or (n, h, w, channels)."""
+        return self.pictures.pixels
+
+    @property
+    def y(self) -> np.ndarray | None:
+        """The labels, (n,); None if there are none."""
+        return self.pictures.labels
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of the files in the folder; empty if the pictures are from an array."""
+        return self.pictures.files
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was recognised on the way, one sentence each."""
+        return self.pictures.notes
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __repr__(self) -> str:
+        colours = {3: ", grey", 4: ", in colours"}[self.X.ndim]
+        labels = "" if self.y is None else f", {len(set(self.y.tolist()))} labels"
+        shape = f"{self.X.shape[1]} x {self.X.shape[2]}"
+        return f"PictureData({self.name!r}, {len(self)} pictures of {shape} pixels{colours}{labels})"

@@ -130,13 +130,17 @@ def _opened(file: Path) -> pq.ParquetFile:
         return pq.ParquetFile(file, pre_buffer=False, buffer_size=2**18 if file.stat().st_size > BUFFERED else 0)
 
 
-def _files(folder: Path) -> list[Path]:
-    """The parts of a folder; names that begin with "_" or "." are notes of the program that wrote it."""
-    found = sorted(
+def files_in(folder: Path) -> list[Path]:
+    """The parts of a folder, sorted; names that begin with "_" or "." are notes of the program that wrote it."""
+    return sorted(
         p
         for p in folder.rglob("*")
         if p.suffix.lower() in ENDINGS and p.is_file() and not p.relative_to(folder).as_posix().startswith(("_", "."))
     )
+
+
+def _files(folder: Path) -> list[Path]:
+    found = files_in(folder)
     if not found:
         held = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
         raise FileError(f"the folder {folder} holds no .parquet file{did_you_mean('.parquet', held) if held else ''}")

@@ -1,4 +1,4 @@
-"""Tables from files: recognised, said, and turned into a frame with natural types."""
+"""Tables from files: recognised, said, and turned into a frame with natural types. And pictures from theirs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from begat.codecs import delimited, parquet
+from begat.codecs import array_file, delimited, image_folder, parquet
 from begat.codecs.arrow import to_frame
 from begat.codecs.catalogue import CATALOGUE, load
-from begat.codecs.data import Data
+from begat.codecs.data import Data, PictureData, Pictures
 from begat.codecs.describe import surprising
+from begat.codecs.image_decode import ENDINGS as PICTURES
 from begat.codecs.infer import infer
 from begat.codecs.records import read_excel, read_json, read_jsonl
 from begat.codecs.request import Request
@@ -37,14 +38,19 @@ def read(
     table: str | None = None,
     query: str | None = None,
     rows: int | None = None,
-) -> Data:
-    """Read a table and say what each column is.
+    size: int | tuple[int, int] | None = None,
+    channels: int | None = None,
+) -> Data | Any:
+    """Read a table and say what each column is; or read pictures, as `PictureData`.
 
-    path: a file (.csv .tsv .txt, also .gz and .zip; .parquet or a folder of them; .feather .json .jsonl .xlsx), "-" for
-    CSV on standard input, a database URL with `query` or `table`, or the name of a table in `begat data` (a file of
-    that name is "./name"). target: the column to predict. schema: a schema or its file, complete or partial; kinds:
-    {column: kind}; drop: columns to leave out. encoding, separator: as recognised unless given. table: sheet of an
-    Excel file or table of a database. rows: only the first so many.
+    path: a file (.csv .tsv .txt, also .gz and .zip; .parquet or a folder of them; .feather .json .jsonl .xlsx; .npy
+    .npz), "-" for CSV on standard input, a database URL with `query` or `table`, or the name of a table in `begat data`
+    (a file of that name is "./name"). target: the column to predict. schema: a schema or its file, complete or partial;
+    kinds: {column: kind}; drop: columns to leave out. encoding, separator: as recognised unless given. table: sheet of
+    an Excel file or table of a database. rows: only the first so many.
+
+    Pictures come from a folder that holds some and no Parquet, or from an array (n, h, w[, channels]) in .npy or .npz;
+    target, size, channels and rows are then those of `image_folder.read_folder` and `array_file.from_arrays`.
 
     Text that spells numbers or dates becomes numbers or dates and keeps its spelling in the schema; leading zeros stay.
     FileError: the file is missing, damaged or in no known format. DataError: its table cannot be used as it is.
@@ -52,10 +58,15 @@ def read(
     """
     if rows is not None and rows < 1:
         raise DataError(f"rows={rows}; give at least 1, or None for all")
-    asked = Request(encoding, separator, table, query, rows, drop)
+    asked = Request(encoding, separator, table, query, rows, drop, target, size, channels)
     if target is not None and target in drop:
         raise DataError(f"the target {target!r} is also in drop; remove it from one of them")
     frame, name = _raw(path, asked)
+    if isinstance(frame, Pictures):
+        _only(name, "pictures", schema=schema, kinds=kinds, drop=drop, encoding=encoding, separator=separator,
+              table=table, query=query)  # fmt: skip
+        return PictureData(frame, name)
+    _only(name, "a table", size=size, channels=channels)
     frame = frame.set_axis([str(n) for n in frame.columns], axis=1)
     if len(frame) == 0:
         raise DataError(f"{name} has columns but no rows")
@@ -84,6 +95,8 @@ def read_like(
 
     asked = Request(encoding, separator, None, query)
     frame, name = _raw(path, asked)
+    if isinstance(frame, Pictures):
+        raise DataError(f"{name} holds pictures; the model is of a table: give one")
     frame = frame.set_axis([str(n) for n in frame.columns], axis=1).reset_index(drop=True)
     if len(frame) == 0:
         raise DataError(f"{name} has columns but no rows")
@@ -99,8 +112,15 @@ def read_like(
     return Data(pd.DataFrame(columns), found, name, tuple(asked.notes))
 
 
-def _raw(path: str | PathLike[str], asked: Request) -> tuple[pd.DataFrame, str]:
-    """The table with cells as the file holds them, and a short name for it."""
+def _only(name: str, what: str, **given: object) -> None:
+    """Raise DataError for an argument that says nothing of what was read."""
+    for word, value in given.items():
+        if value is not None and value != ():
+            raise DataError(f"{name} is {what}, of which {word}={value!r} says nothing; leave it out")
+
+
+def _raw(path: str | PathLike[str], asked: Request) -> tuple[pd.DataFrame | Pictures, str]:
+    """The table with cells as the file holds them, or pictures; and a short name for it."""
     said = str(path)
     if said == "-":
         return _delimited(standard_input(), "standard input", asked), "stdin"
@@ -117,7 +137,12 @@ def _raw(path: str | PathLike[str], asked: Request) -> tuple[pd.DataFrame, str]:
     if isinstance(path, str) and re.fullmatch(r"\w+", path) and not Path(path).exists():
         raise FileError(f"no file and no table is named {path!r}{did_you_mean(path, [*CATALOGUE, *_siblings()])}")
     found = locate(path)
-    ending = ".parquet" if found.is_dir() else extension(found)
+    if found.is_dir():
+        name = found.resolve().name
+        return _folder(found, asked), name.removesuffix(".parquet")
+    ending = extension(found)
+    if ending in PICTURES:
+        raise FileError(f"{found} is one picture; give the folder that holds all of them")
     if ending not in READERS:
         hint = did_you_mean(ending, READERS) if ending else f" (known: {', '.join(READERS)})"
         raise FileError(f"{found} ends in {ending or 'nothing'!r}, which begat does not read{hint}")
@@ -151,6 +176,25 @@ def _delimited(open_: Opener, label: str, asked: Request, separator: str | None 
     if not rows:
         raise DataError(f"{label} has column names ({delimited.shown(layout.names)}) but no rows")
     return to_frame(pa.Table.from_batches(held), label)
+
+
+def _folder(path: Path, asked: Request) -> pd.DataFrame | Pictures:
+    if parquet.files_in(path):
+        return _parquet(path, asked)
+    if not image_folder.files(path).pictures:
+        raise FileError(f"the folder {path} holds no .parquet file and no picture ({', '.join(PICTURES)})")
+    return image_folder.read_folder(
+        path, target=asked.target, size=asked.size, channels=asked.channels, rows=asked.rows
+    )
+
+
+def _array(path: Path, asked: Request) -> pd.DataFrame | Pictures:
+    held = array_file.load(path, asked.target)
+    if not held.tabular:
+        return held.pictures(asked.size, asked.channels, asked.rows)
+    asked.notes.extend(held.notes)
+    frame = held.frame()
+    return frame[asked.kept(list(frame.columns), str(path))]
 
 
 def _parquet(path: Path, asked: Request) -> pd.DataFrame:
@@ -193,6 +237,7 @@ READERS: dict[str, Callable[[Path, Request], Any]] = {
     **{e: _tsv if ".tsv" in e or e == ".tab" else _csv for e in delimited.ENDINGS},
     **dict.fromkeys(parquet.ENDINGS, _parquet),
     **dict.fromkeys((".feather", ".arrow", ".ipc"), _feather),
+    **dict.fromkeys(array_file.ENDINGS, _array),
     ".json": read_json, ".json.gz": read_json, ".jsonl": read_jsonl, ".ndjson": read_jsonl, ".jsonl.gz": read_jsonl,
     ".xlsx": read_excel, ".xlsm": read_excel,
 }  # fmt: skip

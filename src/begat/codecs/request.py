@@ -18,6 +18,9 @@ class Request:
     query: str | None = None
     rows: int | None = None
     drop: Sequence[str] = ()
+    target: str | None = None
+    size: int | tuple[int, int] | None = None
+    channels: int | None = None
     notes: list[str] = field(default_factory=list)
 
     def kept(self, names: Sequence[str], label: str) -> list[str]:

@@ -50,7 +50,7 @@ def write(frame: Any, path: str | PathLike[str], schema: Schema | None = None, *
     writer = WRITERS[ending]
     if between is not None and ending.removesuffix(".gz") in (".csv", ".tsv"):
         writer = _gzipped(between) if ending.endswith(".gz") else between
-    with _whole(target) as stream:
+    with whole(target) as stream:
         writer(frame, stream, schema)
 
 
@@ -92,7 +92,7 @@ def _pandas(frame: Any) -> pd.DataFrame:
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[BinaryIO]:
+def whole(path: Path) -> Iterator[BinaryIO]:
     """A stream into a file beside `path` that takes its place when everything is written, and vanishes otherwise."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
