@@ -56,6 +56,14 @@ def own_uniform(cells: torch.Tensor, numbers: int) -> torch.Tensor:
     return ((each >> 40) & 0xFFFFFF).float() / 2**24
 
 
+def evenly(shift: torch.Tensor, count: int) -> torch.Tensor:
+    """Numbers of [0, 1), `count` of each kind evenly spread, in orders that all rows share, shifted by each row's own
+    (n, k) -> (n, count, k): Cranley and Patterson (1976)."""
+    rng = torch.Generator().manual_seed(mixed("even"))
+    order = torch.rand(1, count, shift.shape[1], generator=rng).argsort(1)
+    return ((order + 0.5) / count + shift[:, None]) % 1.0
+
+
 _GOLDEN = -0x61C8864680B583EB
 """2^64 over the golden ratio, as a signed number: Steele, Lea and Flood, "Fast splittable generators" (2014)."""
 

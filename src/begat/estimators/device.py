@@ -22,3 +22,13 @@ def chosen(said: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise DataError(f"device is {said!r}, which is not to be had here ({reason}); try 'auto' or 'cpu'") from None
     return device
+
+
+def halves(said: str, device: torch.device) -> bool:
+    """Whether networks multiply numbers of bfloat16: as said, or where the device is made for them."""
+    if said != "auto":
+        return said == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    has = [getattr(torch.cpu, f"_is_{kind}_supported", bool) for kind in ("avx512_bf16", "amx_tile")]
+    return device.type == "cpu" and any(each() for each in has)

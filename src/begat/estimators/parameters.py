@@ -58,7 +58,11 @@ ALLOWED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         "'fixed', 'any' or a list of all columns, as JSON on the command line",
     ),
     "width": (_auto_or(_whole(1, 4096)), "'auto' or a whole number from 1 to 4,096"),
-    "depth": (_whole(0, 64), "a whole number from 0 to 64"),
+    "depth": (_auto_or(_whole(0, 64)), "'auto' or a whole number from 0 to 64"),
+    "precision": (
+        lambda v: isinstance(v, str) and v in ("auto", "float32", "bfloat16"),
+        "'auto', 'float32' or 'bfloat16'",
+    ),
     "maps": (lambda v: isinstance(v, str) and v in BIJECTIONS, "'spline' or 'affine'"),
     "structure": (
         lambda v: isinstance(v, str) and v in ("coupling", "autoregressive"),

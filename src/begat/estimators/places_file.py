@@ -110,6 +110,9 @@ def set_course(fit: OverPlaces, model: Mapping[str, Any]) -> None:
 def contains(fit: OverPlaces, rows: Cut) -> dict[str, Any]:
     """What of the training rows a file of the model holds (estimators.holdings)."""
     slots, edged, counts = fit._joint.slots, [], []
+    if not rows.places and slots:  # pictures, of which a network alone is kept, and how many there are of each class
+        classes = [(slots[-1].column, torch.bincount(rows.cells[:, -1].long(), rows.weight))] if fit._label else []
+        return holdings(fit.schema_, {}, fit.rows_, [], classes)
     for slot, places, cells in zip(slots, rows.places, rows.cells.T, strict=True):
         if places.intervals:
             edged.append(slot.column.name)

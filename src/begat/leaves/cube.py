@@ -13,7 +13,7 @@ from begat.core import Batch, Region
 from begat.errors import Impossible
 from begat.leaves.places import Places
 from begat.leaves.ranks import Ranks
-from begat.random import mixed, own_uniform
+from begat.random import evenly, own_uniform
 
 PerRow = Float[Tensor, " n"]
 Points = Float[Tensor, "n d"]
@@ -40,9 +40,7 @@ class Found(NamedTuple):
     def even(self, count: int) -> Float[Tensor, "n s e"]:
         """Numbers of [0, 1), `count` of each of 2 D + 1 evenly spread, in orders that all rows share, shifted by each
         row's own -> (n, S, 2 D + 1): within the pieces, for what is unknown, and one more."""
-        rng = Generator().manual_seed(mixed("even"))
-        order = torch.rand(1, count, self.shift.shape[1], generator=rng).argsort(1)
-        return ((order + 0.5) / count + self.shift[:, None]) % 1.0
+        return evenly(self.shift, count)
 
     def rows(self, rows: Tensor) -> Found:
         return Found(*(each[rows] for each in self))
