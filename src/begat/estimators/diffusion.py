@@ -230,6 +230,9 @@ class Diffusion(OverPlaces):
             raise DataError("log_ode is of complete rows, with their classes; impute what is missing first")
         return self.model_.log_ode(batch, steps, probes).numpy()
 
+    def _known(self, batch: Batch) -> list[np.ndarray]:
+        return super()._known(batch) if self.schema_.picture is None else over_pixels.known(batch)
+
     # one file -----------------------------------------------------------------------------------------------------
     def _describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         said: dict[str, Any] = {"size": list(self._sizes)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -53,6 +54,14 @@ def pixels(read: Training, joint: ClassColumn, schema: Schema) -> Pixels:
     deviation = max(float(numbers.std(correction=0)), 1e-3)
     examples = Batch((x.to(torch.uint8),), (None,), label, weighted)
     return Pixels(rows, examples, Scale(float(numbers.mean()), deviation, levels), log_prior)
+
+
+def known(batch: Batch) -> list[np.ndarray]:
+    """Which pixels of each column are known, the class among them."""
+    masks = [
+        torch.ones_like(x, dtype=torch.bool) if k is None else k for x, k in zip(batch.x, batch.known, strict=True)
+    ]
+    return list(torch.cat(masks, 1).T.numpy())
 
 
 def halvings(sides: tuple[int, ...]) -> int:

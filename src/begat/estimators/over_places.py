@@ -122,11 +122,14 @@ class OverPlaces(Generative):
         wide = self._joint.put(batch)
         odd = by_rows(self.model_.surprise, wide, ROWS).numpy()
         out = {}
-        for d, (slot, places) in enumerate(zip(self._joint.slots, self._places, strict=True)):
-            known = (places.find(wide) < places.size).numpy()
+        for slot, known, own in zip(self._joint.slots, self._known(wide), odd, strict=True):
             if slot.column.name != self.schema_.target or known.any():
-                out[slot.column.name] = np.where(known, odd[d], np.nan)
+                out[slot.column.name] = np.where(known, own, np.nan)
         return out
+
+    def _known(self, batch: Batch) -> list[np.ndarray]:
+        """Which cells of each column are known, the class among them."""
+        return [(places.find(batch) < places.size).numpy() for places in self._places]
 
 
 def stacked(batches: list[Batch]) -> Batch:

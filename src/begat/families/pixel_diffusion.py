@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Generator, Tensor, nn
 
 from begat.core import Batch, Label, Model, Objective, Spec
@@ -118,7 +118,7 @@ class PixelDiffusion(Model):
         shift = own_uniform(levels.long(), levels.shape[1] + 1)
         return Seen(self.maps(batch.x[0]) * self._arranged(known), self._arranged(known), label, shift)
 
-    def maps(self, x: Float[Tensor, "n d"]) -> Maps:
+    def maps(self, x: Shaped[Tensor, "n d"]) -> Maps:
         """Levels of pixels in rows as scaled maps."""
         return ((self._arranged(x) - self.scale.mean) / self.scale.deviation).float()
 

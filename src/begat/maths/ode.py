@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-Points = Float[Tensor, "n d"]
+Points = Float[Tensor, "n *d"]
 Ratios = Float[Tensor, " k"]
 Denoiser = Callable[[Points, Tensor], Points]
 """D(y, r) of points (n, D) at one ratio, a number."""

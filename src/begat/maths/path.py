@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Ratio = Float[Tensor, "*_"]
-Points = Float[Tensor, "n d"]
+Points = Float[Tensor, "n *d"]
 Pair = tuple[Ratio, Ratio]
 
 
@@ -79,19 +79,19 @@ class Way(NamedTuple):
     def of(cls, path: str, target: str) -> Way:
         return cls(PATHS[path], TARGETS[target])
 
-    def at(self, data: Points, noise: Points, r: Float[Tensor, "n 1"]) -> tuple[Points, Points]:
-        """x on the path, and the target there -> (n, D) each."""
+    def at(self, data: Points, noise: Points, r: Ratio) -> tuple[Points, Points]:
+        """x on the path, and the target there -> (n, ...) each."""
         alpha = self.alpha(r)
         a, b = self.target(alpha, r * alpha)
         return alpha * (data + r * noise), a * data + b * noise
 
-    def given(self, data: Points, y: Points, r: Float[Tensor, "n 1"]) -> Points:
-        """The target at y = x / alpha that this data is the answer to -> (n, D)."""
+    def given(self, data: Points, y: Points, r: Ratio) -> Points:
+        """The target at y = x / alpha that this data is the answer to -> (n, ...)."""
         alpha = self.alpha(r)
         a, b = self.target(alpha, r * alpha)
         return a * data + b * (y - data) / r
 
-    def data(self, x: Points, given: Points, r: Float[Tensor, "n 1"]) -> Points:
+    def data(self, x: Points, given: Points, r: Ratio) -> Points:
         """The data that x and a network's target say -> (n, D): with (alpha, sigma) and (a, b) two equations for data
         and noise. ZeroDivision where they are one equation: noise at r = infinity."""
         alpha = self.alpha(r)

@@ -86,7 +86,7 @@ class UNet(nn.Module):
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.in_half):
             told = self.tell(F.silu(self.waves(waves_of(r))))
             told = F.silu(told + (self.label[-1] if label is None else self.label[label]))
-            h = self.enter(x.contiguous(memory_format=torch.channels_last))
+            h = self.enter(x)
             left: list[Tensor] = []
             for level in range(sizes.halvings + 1):
                 for block in self.down[level * sizes.depth : (level + 1) * sizes.depth]:
@@ -133,7 +133,7 @@ class Attention(nn.Module):
     def forward(self, x: Maps) -> Maps:
         n, c, h, w = x.shape
         q, k, v = self.ask(_even(x, self.gain)).view(n, 3, self.heads, c // self.heads, h * w).transpose(3, 4).unbind(1)
-        said = F.scaled_dot_product_attention(q, k, v)
+        said = (q @ k.transpose(2, 3) / q.shape[3] ** 0.5).softmax(3) @ v  # torch's own has no forward derivatives
         return x + self.answer(said.transpose(2, 3).reshape(n, c, h, w))
 
 
