@@ -59,6 +59,7 @@ def test_a_model_comes_back_in_a_fresh_process(tmp_path, y):
         ("VAE", {"width": 32, "latent": 2, "epochs": 40, "batch": 32, "random_state": 3}, "vae"),
         ("Flow", {"width": 32, "transforms": 2, "epochs": 40, "batch": 32, "random_state": 3}, "flow"),
         ("Diffusion", {"width": 32, "depth": 1, "epochs": 40, "batch": 32, "random_state": 3}, "diffusion"),
+        ("GAN", {"width": 32, "latent": 2, "epochs": 40, "batch": 32, "random_state": 3}, "gan"),
     ],
 )
 def test_a_fit_that_is_killed_goes_on_and_is_the_one_never_killed(tmp_path, family, how, file):
@@ -71,7 +72,8 @@ def test_a_fit_that_is_killed_goes_on_and_is_the_one_never_killed(tmp_path, fami
         torch.set_num_threads(1)
         rows = pd.read_parquet({str(tmp_path / "rows.parquet")!r})
         model = {family}(**{how!r}).fit(rows, "income", checkpoint={str(tmp_path / "kept")!r})
-        pd.DataFrame({{"p": model.log_prob(rows)}}).to_parquet({str(tmp_path / "p.parquet")!r})
+        p = model.log_prob(rows) if hasattr(model, "log_prob") else model.sample(400, random_state=0)["age"]
+        pd.DataFrame({{"p": p}}).to_parquet({str(tmp_path / "p.parquet")!r})
         """
     )
     kept, draw = tmp_path / "kept" / f"{file}.safetensors", np.random.default_rng(0)

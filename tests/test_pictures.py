@@ -16,7 +16,8 @@ import begat
 from begat import VAE, Autoregressive, Circuit, Diffusion, Flow, NaiveBayes
 from begat.core import Batch, Spec
 from begat.errors import DataError, EvidenceError
-from begat.families.pixel_diffusion import NEAR, PixelDiffusion, Scale
+from begat.families.pixel_diffusion import NEAR, PixelDiffusion
+from begat.leaves.pixels import Pixels, Scale
 from begat.maths.ode import SOLVERS
 from begat.maths.path import Way
 from begat.nets.unet import Sizes, UNet
@@ -139,7 +140,7 @@ def little() -> PixelDiffusion:
     net.leave.weight.copy_(torch.randn(net.leave.weight.shape, generator=seeded) * 0.05)
     how = {"steps": 8, "hide": 0.0, "samples": 4096, "guidance": 1.0}
     way, solver = Way.of("preserving", "v"), SOLVERS["dpm"]
-    return PixelDiffusion(Spec(()), (2, 1), Scale(1.0, 1.0, 3), None, net, way, solver, **how).eval()
+    return PixelDiffusion(Spec(()), Pixels((2, 1), Scale(1.0, 1.0, 3)), None, net, way, solver, **how).eval()
 
 
 def test_bounds_of_all_pictures_sum_to_less_than_one():
@@ -158,7 +159,7 @@ def test_the_denoiser_gives_the_mean_of_levels_under_a_normal():
     """Of all levels, against those NEAR ones that it looks at; narrow deviations give the nearest level."""
     levels = 9
     model = PixelDiffusion(
-        Spec(()), (1, 1), Scale(4.0, 2.0, levels), None, lambda *_: None, Way.of("straight", "data"),
+        Spec(()), Pixels((1, 1), Scale(4.0, 2.0, levels)), None, lambda *_: None, Way.of("straight", "data"),
         SOLVERS["euler"], steps=2, hide=0.0, samples=2, guidance=1.0,
     )  # fmt: skip
     at, s = torch.linspace(-2.4, 2.4, 49).view(-1, 1, 1, 1), 0.3

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from begat import VAE, Autoregressive, Circuit, Diffusion, Flow, NaiveBayes
+from begat import GAN, VAE, Autoregressive, Circuit, Diffusion, Flow, NaiveBayes
 
 ANY_NUMBER = "with task='auto' a continuous target is no error: it makes a regression"
 SCORE = "score is the mean log-likelihood in every role, not R^2; scoring='r2' is"
@@ -49,6 +49,7 @@ TINY = {"width": 8, "epochs": 4, "batch": 16, "rate": 1e-2, "leaves": "gaussian"
 CODER = {**TINY, "width": 32, "latent": 4, "epochs": 30, "samples": 20}
 MAPS = {**TINY, "width": 32, "transforms": 2, "epochs": 30, "samples": 8}
 NOISY = {**TINY, "width": 32, "depth": 1, "epochs": 60, "samples": 32, "rate": 3e-3}
+PLAYED = {**TINY, "width": 8, "depth": 1, "latent": 2}
 TASKS = ("classification", "regression", "density")
 ROLES = [
     NaiveBayes(),
@@ -63,6 +64,8 @@ ROLES = [
     *(Flow(**MAPS, task=task) for task in TASKS),
     Diffusion(**NOISY),
     *(Diffusion(**NOISY, task=task) for task in TASKS),
+    GAN(**PLAYED),
+    GAN(**PLAYED, task="density"),
 ]
 
 

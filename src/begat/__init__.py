@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from begat.compare.run import compare
     from begat.compare.tree import plot_tree
     from begat.core import Likelihood
-    from begat.estimators import VAE, Autoregressive, Circuit, Diffusion, Flow, NaiveBayes, load
+    from begat.estimators import GAN, VAE, Autoregressive, Circuit, Diffusion, Flow, NaiveBayes, load
     from begat.schema import Schema
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "GAN",
     "VAE",
     "Autoregressive",
     "Circuit",
@@ -46,6 +47,7 @@ _HOMES = {
     "Data": "begat.codecs.data",
     "Diffusion": "begat.estimators",
     "Flow": "begat.estimators",
+    "GAN": "begat.estimators",
     "Likelihood": "begat.core",
     "NaiveBayes": "begat.estimators",
     "Schema": "begat.schema",

@@ -12,6 +12,7 @@ from begat.estimators.base import Generative
 from begat.estimators.circuit import Circuit
 from begat.estimators.diffusion import Diffusion
 from begat.estimators.flow import Flow
+from begat.estimators.gan import GAN
 from begat.estimators.naive_bayes import NaiveBayes
 from begat.estimators.vae import VAE
 
@@ -20,12 +21,24 @@ FAMILIES: Mapping[str, type[Generative]] = {
     "Circuit": Circuit,
     "Diffusion": Diffusion,
     "Flow": Flow,
+    "GAN": GAN,
     "NaiveBayes": NaiveBayes,
     "VAE": VAE,
 }
 """Every family that a file may name."""
 
-__all__ = ["FAMILIES", "VAE", "Autoregressive", "Circuit", "Diffusion", "Flow", "Generative", "NaiveBayes", "load"]
+__all__ = [
+    "FAMILIES",
+    "GAN",
+    "VAE",
+    "Autoregressive",
+    "Circuit",
+    "Diffusion",
+    "Flow",
+    "Generative",
+    "NaiveBayes",
+    "load",
+]
 
 
 def load(path: str | PathLike[str]) -> Any:

@@ -88,32 +88,36 @@ def learn(
     tell: Callable[[int, int, float | None], Any] | None,
     floor: Tensor | None = None,
     score: Callable[[], Tensor] | None = None,
+    model: Any = None,
 ) -> None:
     """Fit the estimator's `model_` to these rows, of which some are held out; sets what the estimator says of its fit.
 
     examples: the rows as the model reads them. sizes: what else a checkpoint must agree in. floor: what the held-out
-    score is counted from, of each row (n,). score: of the model as it is, in place of that of held-out rows.
+    score is counted from, of each row (n,). score: of the model as it is, in place of that of held-out rows. model: a
+    part of it that is fitted after the rest, with a checkpoint of its own, by its own held-out score.
     """
-    n, weight = len(rows.cells), rows.weight
-    estimator.leaves_, estimator.rows_ = rows.names, float(n if weight is None else weight.sum())
-    estimator.history_, estimator.ended_, estimator._held = [], "", places_file.contains(estimator, rows)
-    if not any(True for _ in estimator.model_.parameters()):  # the class is the only column
+    n, weight, part = len(rows.cells), rows.weight, model
+    model = estimator.model_ if model is None else model
+    if part is None:
+        estimator.leaves_, estimator.rows_ = rows.names, float(n if weight is None else weight.sum())
+        estimator.history_, estimator.ended_, estimator._held = [], "", places_file.contains(estimator, rows)
+    if not any(True for _ in model.parameters()):  # the class is the only column
         return
     held, here = training.held_out(n, estimator.validation, plan.seed)
     share = None if weight is None else (weight[here] / weight[here].mean()).float()
     feed = examples.rows(here).having(weight=share)
     device, run, keep, mean_floor = chosen(estimator.device), Run(), None, 0.0
     if checkpoint is not None:
-        name = type(estimator).__name__.lower()
+        name = type(estimator if part is None else part).__name__.lower()
         store = Checkpoint(checkpoint, name, estimator, [plan.seed, plan.batch, sizes], rows)
         run = store.read(Run.unpacked) or run
 
         def keep(r: Run) -> None:
             store.write(*r.packed())
 
-    if score is None and len(held):
+    if score is None and len(held) and len(model.objectives()) == 1:
         seen = examples.rows(held).having(weight=None).to(device)
-        score = held_out_score(estimator.model_, seen, plan.seed)
+        score = held_out_score(model, seen, plan.seed)
         mean_floor = 0.0 if floor is None else float(floor[held].mean())
 
     def told(step: int, steps: int, line: dict[str, float]) -> None:
@@ -121,15 +125,17 @@ def learn(
         tell(-(-step // plan.every), -(-steps // plan.every), gain)  # type: ignore[misc]
 
     left = None if estimator.seconds is None else max(estimator.seconds - (monotonic() - started), 1e-3)
-    estimator.model_.to(device)
+    model.to(device)
     with joined(device) as world:
         run = train(
-            estimator.model_, feed, plan, run, score=score, world=world, device=device, seconds=left, keep=keep,
+            model, feed, plan, run, score=score, world=world, device=device, seconds=left, keep=keep,
             tell=None if tell is None else told,
         )  # fmt: skip
-    estimator.model_.requires_grad_(False)
+    model.requires_grad_(False)
+    estimator.ended_ = estimator.ended_ or run.ended
+    if part is not None:
+        return
     estimator.history_ = [line["held"] - mean_floor for line in run.history if "held" in line]
-    estimator.ended_ = run.ended
 
 
 def scales(places: list[Places]) -> list[Scale]:

@@ -23,9 +23,10 @@ from begat.estimators.store import Slot as TensorSlot
 from begat.estimators.training import Training
 from begat.families.diffusion import BLOCKS
 from begat.families.diffusion import Diffusion as Model
-from begat.families.pixel_diffusion import PixelDiffusion, Scale
+from begat.families.pixel_diffusion import PixelDiffusion
 from begat.fitting.plan import Plan
 from begat.leaves.cube import Cube
+from begat.leaves.pixels import Pixels, Scale
 from begat.leaves.places import Places
 from begat.maths.ode import SOLVERS, Solver
 from begat.maths.path import Way
@@ -188,9 +189,8 @@ class Diffusion(OverPlaces):
     def _picture_model(self, scale: Scale, log_prior: Tensor | None, rng: torch.Generator) -> PixelDiffusion:
         net = UNet(self._sizes, rng, half=halves(self.precision, chosen(self.device)))
         assert self.schema_.picture is not None
-        return PixelDiffusion(
-            self._joint.spec, self.schema_.picture, scale, log_prior, net, *self._way(), **self._how()
-        )
+        pixels = Pixels(self.schema_.picture, scale)
+        return PixelDiffusion(self._joint.spec, pixels, log_prior, net, *self._way(), **self._how())
 
     def _way(self) -> tuple[Way, Solver]:
         return Way.of(self.path, self.target), SOLVERS[self.solver]

@@ -1,4 +1,4 @@
-"""Verbs that an estimator has in some roles only."""
+"""Verbs that an estimator has in some roles only, or not at all."""
 
 from __future__ import annotations
 
@@ -29,3 +29,16 @@ class offered:
             wanted = "a category as y" if self.roles == ("classification",) else "y"
             raise NotOffered(f"{owner.__name__} has no {self.__name__} here, since {how}; fit it with {wanted}")
         return MethodType(self.verb, estimator)
+
+
+class absent:
+    """A verb that a family has not: asking for it is an AttributeError that says what to use instead."""
+
+    def __init__(self, reason: str):
+        self.reason = reason
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, estimator: Any, owner: type) -> Any:
+        raise NotOffered(f"{owner.__name__} has no {self.name}: {self.reason}")

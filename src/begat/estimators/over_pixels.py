@@ -14,7 +14,7 @@ from begat.errors import DataError, FileError
 from begat.estimators.class_column import ClassColumn
 from begat.estimators.cutting import Cut
 from begat.estimators.training import Training
-from begat.families.pixel_diffusion import Scale
+from begat.leaves.pixels import Scale
 from begat.schema import Schema
 
 LOWEST, WIDEST = 4, 4

@@ -11,6 +11,7 @@ import torch
 
 from begat.errors import BegatError, SchemaError, did_you_mean
 from begat.estimators.wish import number, shown, wishes
+from begat.families.gan import GAMES
 from begat.maths.bijections import BIJECTIONS
 from begat.maths.ode import SOLVERS
 from begat.maths.path import PATHS, TARGETS
@@ -75,7 +76,10 @@ ALLOWED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "guidance": (number, "a number, at least 0"),
     "transforms": (_whole(1, 256), "a whole number from 1 to 256"),
     "bins": (_whole(1, 256), "a whole number from 1 to 256"),
-    "latent": (_whole(1, 4096), "a whole number from 1 to 4,096"),
+    "latent": (_auto_or(_whole(1, 4096)), "'auto' or a whole number from 1 to 4,096"),
+    "loss": (lambda v: isinstance(v, str) and v in GAMES, "'relativistic', 'classical' or 'minimax'"),
+    "penalty": (number, "a number, at least 0"),
+    "candidates": (_whole(1, 4096), "a whole number from 1 to 4,096"),
     "samples": (_whole(1, 2**20), "a whole number, at least 1"),
     "beta": (lambda v: number(v) and v > 0, "a number above 0"),
     "free": (number, "a number of nats, at least 0"),

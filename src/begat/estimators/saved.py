@@ -32,7 +32,7 @@ def write(estimator: Generative, path: str | PathLike[str]) -> None:
         "family": type(estimator).__name__,
         "params": {k: plain(v) for k, v in estimator.get_params(deep=False).items() if k != "schema"},
         "schema": schema,
-        "likelihood": asdict(estimator.likelihood),
+        "likelihood": asdict(estimator.likelihood) if hasattr(estimator, "likelihood") else {},
         "model": {"role": estimator.role_, "named": estimator.named_, **model},
         "rows": estimator._contains(),
     }

@@ -6,12 +6,13 @@ import math
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
 
 from begat.core import Batch, Label, Model, Objective, Spec
 from begat.errors import EvidenceError, Impossible
 from begat.families.over_places import PerRow, Regions
+from begat.leaves.pixels import Pixels
 from begat.maths.ode import SOLVERS, Denoiser, Solver, guided, log_density, ratios
 from begat.maths.path import Way
 from begat.random import Noise, evenly, mixed, own_uniform
@@ -38,14 +39,6 @@ class Net(Protocol):
     """(maps, r, label) -> two maps for each channel of the pictures: nets.unet, nets.transformer."""
 
     def __call__(self, x: Tensor, r: Tensor, label: Tensor | None) -> Tensor: ...
-
-
-class Scale(NamedTuple):
-    """How pixels become numbers of mean 0 and deviation 1: (level - mean) / deviation, of `levels` levels from 0."""
-
-    mean: float
-    deviation: float
-    levels: int
 
 
 class Seen(NamedTuple):
@@ -85,11 +78,11 @@ class PixelDiffusion(Model):
     """
 
     def __init__(
-        self, spec: Spec, picture: tuple[int, ...], scale: Scale, log_prior: Float[Tensor, " v"] | None, net: Net,
-        way: Way, solver: Solver, *, steps: int, hide: float, samples: int, guidance: float,
+        self, spec: Spec, pixels: Pixels, log_prior: Float[Tensor, " v"] | None, net: Net, way: Way, solver: Solver, *,
+        steps: int, hide: float, samples: int, guidance: float,
     ):  # fmt: skip
         super().__init__()
-        self.spec, self.picture, self.scale, self.log_prior = spec, picture, scale, log_prior
+        self.spec, self.pixels, self.scale, self.log_prior = spec, pixels, pixels.scale, log_prior
         self.net, self.way, self.solver, self.steps = net, way, solver, steps
         self.hide, self.samples, self.guidance = hide, samples, guidance
         self.places: tuple[()] = ()
@@ -116,21 +109,9 @@ class PixelDiffusion(Model):
             label = codes if told is None else torch.where(told[:, -1], codes, -1)
         levels = torch.where(known, batch.x[0], -1.0)
         shift = own_uniform(levels.long(), levels.shape[1] + 1)
-        return Seen(self.maps(batch.x[0]) * self._arranged(known), self._arranged(known), label, shift)
-
-    def maps(self, x: Shaped[Tensor, "n d"]) -> Maps:
-        """Levels of pixels in rows as scaled maps."""
-        return ((self._arranged(x) - self.scale.mean) / self.scale.deviation).float()
-
-    def _arranged(self, x: Tensor) -> Tensor:
-        """Rows of pixels (n, D) as maps (n, channels, height, width)."""
-        sides = self.picture if len(self.picture) == 3 else (*self.picture, 1)
-        return x.reshape(len(x), *sides).permute(0, 3, 1, 2)
-
-    def _rows(self, z: Maps) -> Float[Tensor, "n d"]:
-        """Scaled maps as the nearest levels of pixels in rows, float64."""
-        x = (z.double() * self.scale.deviation + self.scale.mean).round().clamp(0, self.scale.levels - 1)
-        return x.permute(0, 2, 3, 1).reshape(len(z), -1)
+        return Seen(
+            self.pixels.maps(batch.x[0]) * self.pixels.arranged(known), self.pixels.arranged(known), label, shift
+        )
 
     # objective ----------------------------------------------------------------------------------------------------
     def objectives(self) -> tuple[Objective, ...]:
@@ -140,7 +121,7 @@ class PixelDiffusion(Model):
         return (Objective("denoiser", self.net, self._loss),)
 
     def _loss(self, batch: Batch, noise: Noise) -> PerRow:
-        z, label = self.maps(batch.x[0]), batch.cond
+        z, label = self.pixels.maps(batch.x[0]), batch.cond
         if not self.training:
             return torch.stack([self._seen_loss(z, label, noise) for _ in range(LOOKS)]).mean(0)
         share, nameless, drawn = noise.uniform(1, 1, 1), noise.uniform(), noise.normal(*z.shape[1:])
@@ -258,7 +239,7 @@ class PixelDiffusion(Model):
         if self.log_prior is not None and bool((seen.label < 0).any()):
             seen = seen._replace(label=self._classes(seen, asked.get(column), generator))
         noise = torch.randn(seen.z.shape, generator=generator)
-        made = self._rows(self._drawn(noise, seen, generator))
+        made = self.pixels.rows(self._drawn(noise, seen, generator))
         codes = batch.x[1].clone()
         if self.log_prior is not None:
             codes[:, -1] = seen.label.to(codes.dtype)
@@ -373,7 +354,7 @@ class PixelDiffusion(Model):
         full = seen._replace(label=label)
         if not bool(seen.known.all()):
             full = full._replace(z=self._drawn(self._own_noise(seen), full, None))
-        cells = self._arranged(torch.arange(count)[None])[0]
+        cells = self.pixels.cells()
         for d in range(count):
             rows = seen.known[:, cells == d][:, 0].nonzero()[:, 0]
             out[d, rows] = -self._bounds(full.rows(rows), (cells != d).expand(len(rows), *cells.shape))
