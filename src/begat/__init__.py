@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from begat.compare.run import compare
     from begat.compare.tree import plot_tree
     from begat.core import Likelihood
-    from begat.estimators import GAN, VAE, Autoregressive, Circuit, Diffusion, Flow, NaiveBayes, load
+    from begat.estimators import GAN, VAE, Autoencoder, Autoregressive, Circuit, Diffusion, Flow, NaiveBayes, load
     from begat.schema import Schema
 
 __version__ = "0.1.0"
@@ -25,6 +25,7 @@ __version__ = "0.1.0"
 __all__ = [
     "GAN",
     "VAE",
+    "Autoencoder",
     "Autoregressive",
     "Circuit",
     "Data",
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Autoencoder": "begat.estimators",
     "Autoregressive": "begat.estimators",
     "Circuit": "begat.estimators",
     "Data": "begat.codecs.data",

@@ -7,6 +7,7 @@ from os import PathLike
 from typing import Any
 
 from begat.estimators import saved
+from begat.estimators.autoencoder import Autoencoder
 from begat.estimators.autoregressive import Autoregressive
 from begat.estimators.base import Generative
 from begat.estimators.circuit import Circuit
@@ -17,6 +18,7 @@ from begat.estimators.naive_bayes import NaiveBayes
 from begat.estimators.vae import VAE
 
 FAMILIES: Mapping[str, type[Generative]] = {
+    "Autoencoder": Autoencoder,
     "Autoregressive": Autoregressive,
     "Circuit": Circuit,
     "Diffusion": Diffusion,
@@ -31,6 +33,7 @@ __all__ = [
     "FAMILIES",
     "GAN",
     "VAE",
+    "Autoencoder",
     "Autoregressive",
     "Circuit",
     "Diffusion",

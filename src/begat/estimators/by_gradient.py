@@ -168,6 +168,15 @@ def latent(z: Any, size: int) -> np.ndarray:
     return given.astype(np.float32)
 
 
+def ends(one: np.ndarray, two: np.ndarray, steps: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The latents of two rows between which so many shall lie. DataError for what are none."""
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 2:
+        raise DataError(f"steps is {steps!r}; give a whole number, at least 2")
+    if len(one) != 1 or len(two) != 1:
+        raise DataError(f"a and b have {len(one)} and {len(two)} rows; give one row each")
+    return one, two
+
+
 def described(estimator: Any, **said: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """A fitted estimator as JSON, with what it says of its network, and the tensors of network and places."""
     columns, own = places_file.describe_all(estimator._places)

@@ -11,6 +11,7 @@ import torch
 
 from begat.errors import BegatError, SchemaError, did_you_mean
 from begat.estimators.wish import number, shown, wishes
+from begat.families.autoencoder import CORRUPTIONS
 from begat.families.gan import GAMES
 from begat.maths.bijections import BIJECTIONS
 from begat.maths.ode import SOLVERS
@@ -78,6 +79,8 @@ ALLOWED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "bins": (_whole(1, 256), "a whole number from 1 to 256"),
     "latent": (_auto_or(_whole(1, 4096)), "'auto' or a whole number from 1 to 4,096"),
     "loss": (lambda v: isinstance(v, str) and v in GAMES, "'relativistic', 'classical' or 'minimax'"),
+    "noise": (lambda v: isinstance(v, str) and v in CORRUPTIONS, "'masking', 'gaussian' or 'none'"),
+    "level": (lambda v: number(v) and v > 0, "a number above 0"),
     "penalty": (number, "a number, at least 0"),
     "candidates": (_whole(1, 4096), "a whole number from 1 to 4,096"),
     "samples": (_whole(1, 2**20), "a whole number, at least 1"),

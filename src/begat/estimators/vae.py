@@ -14,7 +14,6 @@ from torch import Tensor
 
 from begat.codecs.levels import Missing, Unseen
 from begat.core import Likelihood
-from begat.errors import DataError
 from begat.estimators import by_gradient, places_file
 from begat.estimators.over_places import OverPlaces
 from begat.estimators.store import Slot as TensorSlot
@@ -155,11 +154,7 @@ class VAE(OverPlaces):
         The way is a great circle's, which stays where the prior has its mass: z(t) = (sin((1 - t) w) z_a + sin(t w)
         z_b) / sin w, w the angle between them (White, "Sampling generative networks", 2016, section 2.1).
         """
-        if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 2:
-            raise DataError(f"steps is {steps!r}; give a whole number, at least 2")
-        one, two = self.encode(a), self.encode(b)
-        if len(one) != 1 or len(two) != 1:
-            raise DataError(f"a and b have {len(one)} and {len(two)} rows; give one row each")
+        one, two = by_gradient.ends(self.encode(a), self.encode(b), steps)
         cosine = float((one @ two.T)[0, 0] / max(float(np.linalg.norm(one) * np.linalg.norm(two)), 1e-12))
         angle, t = float(np.arccos(np.clip(cosine, -1.0, 1.0))), np.linspace(0, 1, int(steps))[:, None]
         if np.sin(angle) < 1e-4:
