@@ -17,7 +17,7 @@ from begat.core import Batch, Region
 from begat.errors import EvidenceError, FileError, Impossible
 from begat.estimators import by_gradient, over_pixels, places_file, training
 from begat.estimators.cutting import Cut, cut
-from begat.estimators.device import chosen
+from begat.estimators.device import chosen, halves
 from begat.estimators.offered import absent
 from begat.estimators.over_places import OverPlaces, stacked
 from begat.estimators.store import Slot as TensorSlot
@@ -46,10 +46,10 @@ STEPS, PASSES, LEAST = 7_000, 180, 500
 RATE, BETAS, BATCH = 2e-3, (0.0, 0.99), 256
 LATENT, WIDTH, DEPTH = 32, 128, 3
 """Numbers of noise beside one for each column, width and layers of the networks of a table."""
-PICTURE_RATE, PICTURE_BATCH, PICTURE_STEPS = 1e-3, 128, 2_000
-PICTURE_LATENT, MAPS, BLOCKS = 64, 32, 1
+PICTURE_RATE, PICTURE_BATCH, PICTURE_STEPS = 5e-4, 128, 2_000
+PICTURE_LATENT, MAPS, BLOCKS = 64, 64, 1
 """Numbers of noise, maps at the first resolution and blocks at each of the networks of pictures."""
-CANDIDATES = 16
+PENALTY, PICTURE_PENALTY, CANDIDATES = 0.5, 1.0, 16
 JUDGED = Plan(steps=700, rate=RATE, decay=0.3, every=50, patience=4, warm=0.05, cool=1.0, average=0.99)
 """Draws of which a judge chooses one, and how it is fitted."""
 LOST, MOST_LOOKED_AT = 0.5, 500
@@ -74,9 +74,10 @@ class GAN(OverPlaces):
     values on a grid, but no point of a density; cells are not imputed.
 
     loss: "relativistic" (R3GAN), "classical" (non-saturating) or "minimax". penalty: the weight of the squared
-    gradients of the discriminator at real rows and at draws (R1 and R2); without it games need not converge.
-    candidates: 1 for draws as the generator gives them. latent, width, depth: numbers of noise, and the layers of
-    either network; "auto" 32 (beside one for each column), 128 and 3, of pictures 64, 32 maps and 1 block at each
+    gradients of the discriminator at real rows and at draws (R1 and R2), "auto" .5, of pictures 1; without it games
+    need not converge. candidates: "auto" 16, of pictures 1: draws as the generator gives them. precision: of products
+    of convolutions, "auto" bfloat16 where the processor has them. latent, width, depth: numbers of noise, and the
+    layers of either network; "auto" 32 (beside one for each column), 128 and 3, of pictures 64, 64 maps and 1 block at each
     resolution. rate, decay: the step of AdamW and its decoupled decay. batch, epochs, validation, device, seconds: as
     of Autoregressive. leaves, task, missing, unseen, schema: as of NaiveBayes. random_state: of the first weights, the
     order of the rows and the noise: the same seed, the same fit, if no seconds end it.
@@ -101,8 +102,8 @@ class GAN(OverPlaces):
         self,
         *,
         loss: str = "relativistic",
-        penalty: float = 0.5,
-        candidates: int = CANDIDATES,
+        penalty: float | str = "auto",
+        candidates: int | str = "auto",
         latent: int | str = "auto",
         width: int | str = "auto",
         depth: int | str = "auto",
@@ -112,6 +113,7 @@ class GAN(OverPlaces):
         epochs: int | str = "auto",
         validation: float = 0.05,
         device: str = "auto",
+        precision: str = "auto",
         seconds: float | None = None,
         leaves: str | tuple[str, Mapping[str, Any]] | Mapping[Any, Any] = "auto",
         task: str = "auto",
@@ -132,6 +134,7 @@ class GAN(OverPlaces):
         self.epochs = epochs
         self.validation = validation
         self.device = device
+        self.precision = precision
         self.seconds = seconds
         self.leaves = leaves
         self.task = task
@@ -171,7 +174,7 @@ class GAN(OverPlaces):
                 UserWarning,
                 stacklevel=2,
             )
-        if self.candidates > 1 and len(self._sizes) and any(True for _ in self.model_.parameters()):
+        if self._candidates > 1 and len(self._sizes) and any(True for _ in self.model_.parameters()):
             judged = replace(JUDGED, steps=min(JUDGED.steps, plan.steps), batch=2 * plan.batch, seed=plan.seed)
             by_gradient.learn(
                 self, rows, examples, judged, sizes=["judge", *self._sizes], started=started, checkpoint=checkpoint,
@@ -215,7 +218,7 @@ class GAN(OverPlaces):
     def _row_model(self, places: list[Places], rng: Generator) -> Model:
         self._own = places
         net = {"generator": RowGenerator(self._sizes, rng), "discriminator": RowDiscriminator(self._sizes, rng)}
-        if self.candidates > 1:
+        if self._candidates > 1:
             net["judge"] = RowJudge(self._sizes, rng)
         log_prior = None if self._label is None else places[self._label].log_base
         space = Scores(Cube(places, self._label), self._joint.spec)
@@ -224,16 +227,25 @@ class GAN(OverPlaces):
     def _picture_model(self, scale: Scale, log_prior: Tensor | None, rng: Generator) -> Model:
         self._own = []
         net = {"generator": PictureGenerator(self._sizes, rng), "discriminator": PictureDiscriminator(self._sizes, rng)}
-        if self.candidates > 1:
+        if self._candidates > 1:
             net["judge"] = PictureDiscriminator(self._sizes, rng)
+        for each in net.values():
+            each.in_half = halves(self.precision, chosen(self.device))  # type: ignore[assignment]
         assert self.schema_.picture is not None
         space = Pictures(Pixels(self.schema_.picture, scale), self._joint.spec.fields[1].shape[0])
         return self._game(space, net, self._sizes.latent, log_prior)
 
+    @property
+    def _candidates(self) -> int:
+        usual = CANDIDATES if self.schema_.picture is None else 1
+        return usual if self.candidates == "auto" else int(self.candidates)
+
     def _game(self, space: Any, net: dict[str, nn.Module], latent: int, log_prior: Tensor | None) -> Model:
+        usual = PENALTY if self.schema_.picture is None else PICTURE_PENALTY
+        penalty = usual if self.penalty == "auto" else float(self.penalty)
         return Model(
-            self._joint.spec, space, nn.ModuleDict(net), latent, log_prior, GAMES[self.loss], float(self.penalty),
-            int(self.candidates),
+            self._joint.spec, space, nn.ModuleDict(net), latent, log_prior, GAMES[self.loss], penalty,
+            self._candidates,
         )  # fmt: skip
 
     @property
@@ -338,7 +350,7 @@ class GAN(OverPlaces):
 
     # one file -----------------------------------------------------------------------------------------------------
     def _describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        said: dict[str, Any] = {"size": list(self._sizes)}
+        said: dict[str, Any] = {"size": list(self._sizes), "judged": self._candidates > 1}
         if self.schema_.picture is not None:
             said["pixels"] = over_pixels.described(self.model_.space.pixels.scale, self.model_.log_prior)
         said, tensors = by_gradient.described(self, **said)
@@ -352,7 +364,7 @@ class GAN(OverPlaces):
             _, _, slots = places_file.layout_all(model["columns"], columns)
             kinds = (RowSizes, RowGenerator, RowJudge)
         sizes = by_gradient.stated(kinds[0], model["size"])
-        nets = {"generator": kinds[1]} | ({"judge": kinds[2]} if header["params"]["candidates"] > 1 else {})
+        nets = {"generator": kinds[1]} | ({"judge": kinds[2]} if model["judged"] is True else {})
         for player, kind in nets.items():
             shapes = layout(kind, sizes)
             slots |= {f"net.{player}.{name}": TensorSlot(shape, torch.float32) for name, shape in shapes.items()}
@@ -373,6 +385,7 @@ class GAN(OverPlaces):
             labels = 0 if self._label is None else places[self._label].size
             fits = (self._sizes.columns, self._sizes.labels) == (len(places) - (self._label is not None), labels)
             self.model_ = self._row_model(places, rng)
+        fits = fits and model["judged"] == (self._candidates > 1)
         if not fits:
             raise FileError("its networks are of other columns than its schema; the file is damaged")
         del self.model_.net["discriminator"]  # which no draw needs, and no file has
