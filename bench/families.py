@@ -13,13 +13,14 @@ from datetime import date
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from judging import judge, schema_of
 from tables import TABLES, load
 
-from begat import VAE, Autoregressive, Circuit, Diffusion, Flow, NaiveBayes
+from begat import GAN, VAE, Autoencoder, Autoregressive, Circuit, Diffusion, Flow, NaiveBayes
 from begat.metrics.classification import area, calibration_error
 
 DRAWS = 4
@@ -31,6 +32,8 @@ FAMILIES = {
     "flow": Flow,
     "diffusion": Diffusion,
     "vae": VAE,
+    "gan": GAN,
+    "autoencoder": Autoencoder,
     "any-order": lambda **how: Autoregressive(order="any", **how),
 }
 COMPLETED = 5_000
@@ -67,11 +70,12 @@ def measured(family: str, name: str, seed: int) -> dict[str, object]:
     model = FAMILIES[family](schema=schema, random_state=seed).fit(train, target)
     cell: dict[str, object] = {"family": family, "data": name, "seed": seed, "date": date.today().isoformat()}
     cell |= {"fit_seconds": round(perf_counter() - started, 1), "units": getattr(model, "units_", None)}
-    floor = NaiveBayes(task="density", schema=schema).fit(train)
-    mixture = Circuit(schema=schema, shape="mixture", random_state=seed).fit(train, target)
-    whole = [model.log_prob(held), mixture.log_prob(held), floor.log_prob(held)]
-    cell |= dict(zip(("log_likelihood", "mixture", "floor"), (round(float(v.mean()), 3) for v in whole), strict=True))
-    if task == "classification":
+    if hasattr(model, "log_prob"):
+        floor = NaiveBayes(task="density", schema=schema).fit(train)
+        mixture = Circuit(schema=schema, shape="mixture", random_state=seed).fit(train, target)
+        whole = {"log_likelihood": model, "mixture": mixture, "floor": floor}
+        cell |= {name: round(float(each.log_prob(held).mean()), 3) for name, each in whole.items()}
+    if task == "classification" and hasattr(model, "predict_proba"):
         p, truth = model.predict_proba(held.drop(columns=target)), np.searchsorted(model.classes_, held[target])
         cell |= {"auc": round(area(truth, p).value or 0, 4), "ece": round(calibration_error(truth, p).value or 0, 4)}
     cell |= rates(model, held)
@@ -79,16 +83,16 @@ def measured(family: str, name: str, seed: int) -> dict[str, object]:
     return cell | {"draws": DRAWS, "figures": judge(train, held, fake, schema, more)}
 
 
-def rates(model: Circuit | Autoregressive | Flow | Diffusion | VAE, held: pd.DataFrame) -> dict[str, int]:
+def rates(model: Any, held: pd.DataFrame) -> dict[str, int]:
     """Rows a second, the median of three: drawn, scored, and completed where every row has its own gaps."""
     rows = pd.concat([held] * (20_000 // len(held) + 1), ignore_index=True)[:20_000]
     gaps = rows.mask(np.random.default_rng(0).random(rows.shape) < 0.3).astype(rows.dtypes, errors="ignore")
     most = len(gaps) if isinstance(model, Circuit) else COMPLETED
-    asks = {
-        "drawn": (lambda: model.sample(100_000, random_state=0), 100_000),
-        "scored": (lambda: model.log_prob(rows), len(rows)),
-        "completed": (lambda: model.impute(gaps[:most], random_state=0), most),
-    }
+    asks = {"drawn": (lambda: model.sample(100_000, random_state=0), 100_000)}
+    if hasattr(model, "log_prob"):
+        asks["scored"] = (lambda: model.log_prob(rows), len(rows))
+    if hasattr(model, "impute"):
+        asks["completed"] = (lambda: model.impute(gaps[:most], random_state=0), most)
     out = {}
     for what, (ask, n) in asks.items():
         ask()
@@ -108,7 +112,7 @@ def said(cell: dict[str, object]) -> str:
         f"{cell['data']:14} seed {cell['seed']}  fit {cell['fit_seconds']:5.1f} s  detection {f['detection_all']:.3f}"
         f" / {f['detection']:.3f}  utility {f['utility_ratio']:.3f}  nearest {f['nearest_share']:.3f} +-"
         f" {f['nearest_share_stderr']:.3f}  copies {f['copied_share']:.4f} (own {f['copied_share_own']:.4f})  "
-        f"nats {cell['log_likelihood']} (mixture {cell['mixture']}, floor {cell['floor']})"
+        f"nats {cell.get('log_likelihood')} (mixture {cell.get('mixture')}, floor {cell.get('floor')})"
     )
 
 

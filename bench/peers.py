@@ -35,6 +35,8 @@ REQUIREMENTS = {
     "sdv": ("sdv==2.0.0", TORCH, "pyarrow"),
     "mostlyai": ("mostlyai-engine==2.7.3", TORCH, "pyarrow"),
     "flows": ("zuko==1.6.0", "nflows==0.14", TORCH, "numpy"),
+    "pythae": ("pythae==0.1.2", TORCH, "numpy"),
+    "diffusers": ("diffusers==0.35.2", TORCH, "numpy"),
     "arfpy": ("arfpy==0.1.1", "numpy<2", "pandas<3", "pyarrow==17.0.0"),  # it needs the types of these years
 }
 """What each environment holds. A family that is not here runs in begat's own."""
