@@ -77,10 +77,10 @@ class GAN(OverPlaces):
     gradients of the discriminator at real rows and at draws (R1 and R2), "auto" .5, of pictures 1; without it games
     need not converge. candidates: "auto" 16, of pictures 1: draws as the generator gives them. precision: of products
     of convolutions, "auto" bfloat16 where the processor has them. latent, width, depth: numbers of noise, and the
-    layers of either network; "auto" 32 (beside one for each column), 128 and 3, of pictures 64, 64 maps and 1 block at each
-    resolution. rate, decay: the step of AdamW and its decoupled decay. batch, epochs, validation, device, seconds: as
-    of Autoregressive. leaves, task, missing, unseen, schema: as of NaiveBayes. random_state: of the first weights, the
-    order of the rows and the noise: the same seed, the same fit, if no seconds end it.
+    layers of either network; "auto" 32 (beside one for each column), 128 and 3, of pictures 64, 64 maps and 1 block at
+    each resolution. rate, decay: the step of AdamW and its decoupled decay. batch, epochs, validation, device, seconds:
+    as of Autoregressive. leaves, task, missing, unseen, schema: as of NaiveBayes. random_state: of the first weights,
+    the order of the rows and the noise: the same seed, the same fit, if no seconds end it.
 
     Fitted: history_ (at each mark the share of held-out rows near which draws fall, coverage; about .97 is all), and a
     warning where it ends below a half, since the generator then has lost modes; leaves_, rows_, ended_.
