@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import typer
@@ -19,6 +21,8 @@ import typer
 import begat
 from begat.cli import evidence, options
 from begat.cli.main import app, run
+from begat.codecs.image_write import write_pictures
+from begat.compare import recogniser
 from begat.errors import BegatError, EvidenceError
 from begat.schema import Column, Grid, Schema
 
@@ -596,6 +600,197 @@ def test_a_current_folder_that_is_gone_is_one_line(tmp_path):
     done = shell(f"mkdir {tmp_path}/gone && cd {tmp_path}/gone && rmdir {tmp_path}/gone && {BEGAT} info penguins")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == "begat: the current folder does not exist any more; change to one that does"
+
+
+# pictures -------------------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory) -> Path:
+    """A folder with digits in sub-folders of their classes, and models of them and of the same without labels."""
+    folder = tmp_path_factory.mktemp("gallery")
+    digits = begat.read("digits", rows=120)
+    write_pictures(digits.X, folder / "digits", digits.y, levels=17)
+    np.savez(folder / "digits.npz", X=digits.X, y=digits.y)
+    for name, more in (("m", []), ("bare", ["--drop", "y"])):
+        fit = ["fit", f"{folder}/digits.npz", "--family", "naive-bayes", "--out", f"{folder}/{name}.safetensors"]
+        assert run([*fit, *more]) == 0
+    gaps = digits.X[:4].astype(float)
+    gaps[:, 5:] = np.nan
+    np.save(folder / "gaps.npy", gaps)
+    return folder
+
+
+def test_pictures_are_fitted_with_their_labels_and_said_in_few_lines(gallery, tmp_path, capsys):
+    code, out, err = asked(
+        capsys, "fit", gallery / "digits", "--family", "naive-bayes", "--out", tmp_path / "m.safetensors"
+    )
+    assert code == 0 and "Learnt 120 pictures of 8 x 8, 256 levels, with labels (label), in " in out
+    assert begat.load(tmp_path / "m.safetensors").classes_.tolist() == list("0123456789")
+    assert out.count("\n") + err.count("\n") < 8
+    assert begat.load(gallery / "bare.safetensors").schema_.target is None
+    for what in ("m.safetensors", "bare.safetensors", "digits.npz", "digits"):
+        code, out, err = asked(capsys, "info", gallery / what)
+        levels = 256 if what == "digits" else 17
+        assert code == 0 and f"pictures of 8 x 8, {levels} levels" in out and out.count("\n") < 10
+        assert "labels: none" in out if what.startswith("bare") else "10 classes: 0, 1, 2, 3" in out
+    facts = as_json(capsys, "info", gallery / "m.safetensors")["schema"]
+    assert facts == {"picture": [8, 8], "levels": 17, "target": "y", "classes": list(range(10))}
+    assert as_json(capsys, "info", "digits", "--drop", "digit")["target"] is None
+    assert as_json(capsys, "info", gallery / "digits", "--size", "4x6", "--channels", 3)["picture"] == [4, 6, 3]
+
+
+def test_the_usual_family_is_that_of_what_is_read(gallery, tmp_path, capsys):
+    quick = ["--set", "epochs=1", "--set", "width=8", "--set", "depth=1", "--out", tmp_path / "m.safetensors"]
+    assert as_json(capsys, "fit", gallery / "digits.npz", *quick)["family"] == "Diffusion"
+    assert options.Reading().usual("penguins") == "circuit" and options.Reading().usual("digits") == "diffusion"
+
+
+def test_drawn_pictures_are_a_sheet_an_array_or_a_folder_of_classes(gallery, tmp_path, capsys):
+    ask = ["sample", gallery / "m.safetensors", "-n", 7, "--seed", 1]
+    assert asked(capsys, *ask, "--out", tmp_path / "sheet.png")[2] == (
+        f"Wrote a sheet of 7 pictures to {tmp_path}/sheet.png.\n"
+    )
+    facts = as_json(capsys, *ask, "--out", tmp_path / "drawn.npz")
+    held = np.load(tmp_path / "drawn.npz")
+    assert held["X"].shape == (7, 8, 8) and held["X"].max() <= 16 and held["y"].tolist() == facts["labels"]
+    assert asked(capsys, *ask, "--out", tmp_path / "drawn.npy")[0] == 0
+    assert asked(capsys, *ask, "--out", tmp_path / "drawn")[0] == 0
+    again = begat.read(tmp_path / "drawn")
+    assert sorted(again.y.tolist()) == sorted(map(str, facts["labels"])) and len(again.files) == 7
+    np.testing.assert_array_equal(np.load(tmp_path / "drawn.npy"), held["X"])
+    assert as_json(capsys, *ask, "--given", "y=3", "--out", tmp_path / "threes")["labels"] == [3] * 7
+    assert [p.name for p in (tmp_path / "threes").iterdir()] == ["3"]
+    bare = as_json(capsys, "sample", gallery / "bare.safetensors", "--out", tmp_path / "bare")
+    assert bare["labels"] is None and len(list((tmp_path / "bare").glob("*.png"))) == 10
+    # a sheet that was drawn is scored in the levels that it was drawn from
+    lines = as_json(capsys, "score", gallery / "m.safetensors", tmp_path / "drawn")["rows"]
+    each = begat.load(gallery / "m.safetensors").log_prob(held["X"])
+    order = [int(Path(line["file"]).stem) for line in lines]
+    assert [line["log_prob"] for line in lines] == pytest.approx(each[order].tolist())
+
+
+def test_scores_and_predictions_of_pictures_are_lines_with_their_files(gallery, tmp_path, capsys):
+    fitted, digits = begat.load(gallery / "m.safetensors"), begat.read("digits", rows=120)
+    code, out, err = asked(capsys, "score", gallery / "m.safetensors", gallery / "digits")
+    lines = pd.read_csv(io.StringIO(out))
+    assert code == 0 and list(lines.columns) == ["file", "log_prob", "bits_per_dimension"] and len(lines) == 120
+    order = [int(Path(name).stem) for name in lines.file]
+    np.testing.assert_allclose(lines.log_prob, fitted.log_prob(digits.X)[order])
+    np.testing.assert_allclose(lines.bits_per_dimension, -lines.log_prob / np.log(2) / 64)
+    assert "bits per dimension, over 120 pictures" in err
+    code, out, _ = asked(capsys, "score", gallery / "m.safetensors", gallery / "digits", "--odd", 2)
+    assert out.count(".png") == 2 and lines.file[lines.log_prob.idxmin()] in out
+    assert asked(capsys, "score", gallery / "m.safetensors", "digits", "--out", tmp_path / "s.csv")[0] == 0
+    assert pd.read_csv(tmp_path / "s.csv").picture.tolist() == list(range(1797))
+    code, out, err = asked(capsys, "predict", gallery / "m.safetensors", gallery / "digits", "--proba")
+    made = pd.read_csv(io.StringIO(out))
+    assert made.file.tolist() == lines.file.tolist() and made.y.tolist() == fitted.predict(digits.X)[order].tolist()
+    np.testing.assert_allclose(made.filter(like="P(").sum(axis=1), 1)
+    assert "of 120 pictures with a known y are predicted right" in err
+    judged = as_json(capsys, "predict", gallery / "m.safetensors", gallery / "digits.npz")["judged"]
+    assert judged["right"] == (fitted.predict(digits.X) == digits.y).mean()
+    write_pictures(digits.X[:5], tmp_path / "flat", levels=17)
+    assert as_json(capsys, "predict", gallery / "m.safetensors", tmp_path / "flat")["judged"] is None
+
+
+def test_unknown_pixels_are_filled(gallery, tmp_path, capsys):
+    ask = ["impute", gallery / "m.safetensors", gallery / "gaps.npy", "--seed", 0]
+    assert asked(capsys, *ask, "--out", tmp_path / "sheet.png")[2].startswith("Filled 96 pixels in 4 pictures.\n")
+    facts = as_json(capsys, *ask, "--draws", 3, "--out", tmp_path / "filled.npy")
+    assert (facts["missing_pixels"], facts["pictures"], facts["draws"]) == (96, 4, 3)
+    filled, gaps = np.load(tmp_path / "filled.npy"), np.load(gallery / "gaps.npy")
+    assert filled.shape == (12, 8, 8) and filled.max() <= 16
+    known = ~np.isnan(gaps)
+    for draw in filled.reshape(3, 4, 8, 8):
+        np.testing.assert_array_equal(draw[known], gaps[known])
+
+
+def test_pictures_are_compared(gallery, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(recogniser, "STEPS", 100)
+    ask = ["compare", gallery / "digits.npz", "--model", "naive Bayes", "--test", gallery / "few.npz"]
+    few = begat.read("digits").X[1700:1740]
+    np.savez(gallery / "few.npz", X=few, y=begat.read("digits").y[1700:1740])
+    code, out, err = asked(capsys, *ask, "--out", tmp_path / "report")
+    assert code == 0 and "bits/dim" in out and f"{tmp_path}/report/samples.png" in err
+    held = json.loads((tmp_path / "report" / "results.json").read_text())["plan"]
+    assert (held["train"], held["held_out"], held["target"], held["picture"]) == (120, 40, "y", [8, 8])
+    assert begat.load(tmp_path / "report" / "naive-bayes.safetensors").sample(2).shape == (2, 8, 8)
+
+
+def test_a_catalogue_has_pictures(tmp_path, capsys):
+    assert asked(capsys, "data", "digits", "--out", tmp_path / "digits.npz")[0] == 0
+    assert begat.read(tmp_path / "digits.npz").X.shape == (1797, 8, 8)
+    assert "64 pixels" in asked(capsys, "data")[1]
+
+
+def test_a_wide_table_is_said_in_few_lines(tmp_path, capsys):
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame(draw.normal(size=(60, 300)), columns=[f"p{i}" for i in range(300)])
+    frame.assign(y=["a", "b"] * 30).to_csv(tmp_path / "wide.csv", index=False)
+    out = asked(capsys, "info", tmp_path / "wide.csv", "--target", "y")[1]
+    assert "p0, p1, p2 and 297 more" in out and out.count("\n") < 20
+    fit = [
+        "fit",
+        tmp_path / "wide.csv",
+        "--target",
+        "y",
+        "--family",
+        "naive-bayes",
+        "--out",
+        tmp_path / "m.safetensors",
+    ]
+    code, out, err = asked(capsys, *fit)
+    assert code == 0 and (out + err).count("\n") < 50
+    out = asked(capsys, "info", tmp_path / "m.safetensors")[1]
+    assert out.count("\n") < 25 and "and 260 more" in out
+
+
+PICTURE_MISTAKES = {
+    "printed": (["sample", "{m}"], "pictures cannot be printed; give --out NAME.png for a sheet"),
+    "printed gaps": (["impute", "{m}", "{g}/gaps.npy"], "pictures cannot be printed"),
+    "printed catalogue": (["data", "digits"], "pictures cannot be printed"),
+    "as a table": (["sample", "{m}", "--out", "{g}/a.csv"], "expected .png, .npy, .npz, or no ending for a folder"),
+    "into a full folder": (["sample", "{m}", "--out", "{g}/digits"], "is not empty"),
+    "no place": (["sample", "{m}", "--out", "absent/a.png"], "does not exist"),
+    "sides": (
+        ["score", "{m}", "{g}/small.npy"],
+        "has pictures of 5 x 5, but the model is of pictures of 8 x 8, 17 levels",
+    ),
+    "table": (["score", "{m}", "penguins"], "penguins is a table, but the model is of pictures"),
+    "pictures of a table": (["score", "{model}", "digits"], "digits is pictures, but the model is of a table"),
+    "one picture": (["predict", "{m}", "{g}/digits/3/003.png"], "give the folder that holds all of them"),
+    "no classes": (["predict", "{g}/bare.safetensors", "digits"], "was fitted without a target"),
+    "encoding": (["score", "{m}", "digits", "--encoding", "cp1252"], "--encoding is for tables"),
+    "whole pictures": (
+        ["impute", "{m}", "{g}/digits", "--out", "{g}/a.npy"],
+        "cannot say which pixels are unknown; give",
+    ),
+    "gaps of other sides": (["impute", "{m}", "{g}/small.npy", "--out", "{g}/a.npy"], "has the shape (3, 5, 5)"),
+    "schema": (["info", "digits", "--out", "s.json"], "pictures have no schema to edit"),
+    "schema of a model": (["info", "{m}", "--out", "s.json"], "pictures have no schema to edit"),
+    "kinds": (["fit", "digits", "--kind", "x0=count", "--out", "n.safetensors"], "of which kinds="),
+    "a column": (["fit", "digits", "--drop", "x0", "--out", "n.safetensors"], "they are called 'digit'"),
+    "no such labels": (["fit", "digits", "--target", "y", "--out", "n.safetensors"], "are called 'digit', not 'y'"),
+    "size": (["fit", "digits", "--size", "8by8", "--out", "n.safetensors"], "write --size 32"),
+    "size of a table": (["info", "penguins", "--size", "8"], "is a table, of which size=8 says nothing"),
+    "labels of their own": (
+        ["fit", "{g}/unique.npz", "--out", "n.safetensors"],
+        "every picture has a y of its own; leave them out: --drop y",
+    ),
+    "group": (["compare", "digits", "--group", "digit"], "is of the columns of a table"),
+}
+
+
+@pytest.mark.parametrize("name", PICTURE_MISTAKES)
+def test_a_mistake_with_pictures_is_one_line(name, gallery, model, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save(gallery / "small.npy", np.ones((3, 5, 5)))
+    np.savez(gallery / "unique.npz", X=np.ones((4, 8, 8)), y=np.arange(4))
+    arguments, said = PICTURE_MISTAKES[name]
+    places = {"m": gallery / "m.safetensors", "g": gallery, "model": model}
+    code, out, err = asked(capsys, *(a.format(**places) for a in arguments))
+    assert (code, out) == (2, "")
+    assert said in err.splitlines()[-1] and err.splitlines()[-1].startswith("begat: ")
+    assert err.count("begat: ") == 1 and "Traceback" not in err and not list(tmp_path.iterdir())
 
 
 # names that a terminal would obey ------------------------------------------------------------------------------------

@@ -18,10 +18,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from begat.codecs.infer import infer
+from begat.codecs.read import read
 from begat.compare import LearningCurve, Plan, compare, learning_curve
 from begat.compare.curve import RATE
+from begat.compare.figures import shown
 from begat.compare.present import present
 from begat.compare.probabilities import log_probabilities
+from begat.compare.recogniser import Recogniser
 from begat.compare.run import fingerprint
 from begat.compare.split import split
 from begat.compare.twins import Twin
@@ -578,3 +581,192 @@ def test_a_failing_model_leaves_a_gap_with_its_reason():
     )
     assert "probability zero" in found.failures[0] and found.log_loss["hard"][0, 0] == math.inf
     assert found.to_dict()["curve"][-1]["mean"] is None
+
+
+class Ended(Oracle):
+    """A model whose fit takes Ctrl-C for its own end, as those by gradients do."""
+
+    ended_ = "interrupted"
+
+
+def test_an_interrupted_fit_ends_the_comparison():
+    made = compare(TINY, "rich", models={"ended": Ended()}, synthetic={"given": TINY})
+    rows = {r.name: r for r in made.rows}
+    assert made.interrupted and rows["ended"].status == "interrupted" and rows["ended"].model is None
+    assert rows["given"].status == "interrupted" and rows["independent columns"].status == "done"
+
+
+# pictures -------------------------------------------------------------------------------------------------------------
+DIGITS = read("digits", rows=200)
+STRIPES = np.random.default_rng(0).integers(0, 4, (120, 1, 5)).repeat(4, 1)
+"""Pictures whose lines are all alike, which knows no model of independent pixels."""
+
+
+class Painter:
+    """Somebody's model of pictures, with flat rows: it knows the classes and draws stripes."""
+
+    def fit(self, X: pd.DataFrame, y: pd.Series) -> Painter:
+        assert list(X.columns) == [f"x{i}" for i in range(64)]
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        return self.classes_[np.zeros(len(X), int)]
+
+    def sample(self, n: int) -> np.ndarray:
+        return np.random.default_rng(0).integers(0, 17, (n, 8, 1)).repeat(8, 2)
+
+
+@pytest.fixture(scope="module")
+def pictured():
+    return compare(
+        DIGITS,
+        models={"painter": Painter(), "leaves": NaiveBayes(leaves="histogram")},
+        synthetic={"copies": DIGITS.X, "blank": np.zeros((50, 8, 8), np.uint8)},
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_pictures():
+    """The families that learn by gradients have their laws elsewhere; here they would take minutes."""
+    from begat.compare import entry, recogniser
+
+    known = entry._known
+
+    def fewer(table, seed):
+        slow = ("circuit", "autoregressive", "flow", "diffusion", "VAE", "gradient boosting")
+        return {n: e for n, e in known(table, seed).items() if table.picture is None or n not in slow}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(entry, "_known", fewer)
+        patch.setattr(recogniser, "STEPS", 250)
+        yield
+
+
+def test_pictures_are_compared_in_bits_and_distances(pictured):
+    assert {f.key for f in pictured.measured} >= {"bits", "distance", "detection", "nearest", "accuracy", "log_loss"}
+    assert not {f.key for f in pictured.measured} & {"utility", "detection_all"}
+    for row in pictured.rows:
+        assert row.status == "done", row.reason
+        for figure in shown("classification", True, True):
+            score = row.scores[figure.key]
+            assert score.value is not None or score.note
+    floor, best = pictured.row("floor").scores, pictured.score("naive Bayes", "bits")
+    assert best.value < floor["bits"].value - 2 * best.stderr and best.unit == "bits"
+    assert pictured.score("leaves", "bits").value is not None  # its schema is the table's
+    assert pictured.score("painter", "bits").value is None and pictured.score("painter", "accuracy").value < 0.3
+
+
+def test_bits_are_those_of_the_pixels_alone(pictured):
+    held = split(pd.DataFrame({"y": DIGITS.y}), by_class="y", seed=0).held_out
+    assert len(held) == pictured.plan.held_out
+    model = pictured.models["naive Bayes"]
+    each = -model.log_prob(DIGITS.X) / math.log(2) / 64
+    assert pictured.score("naive Bayes", "bits").value == pytest.approx(each.mean(), abs=0.2)
+    assert model.schema_.picture == (8, 8) and model.sample(3).shape == (3, 8, 8)
+    floor = pictured.row("floor")
+    alone = NaiveBayes(schema=DIGITS.schema.only([f"x{i}" for i in range(64)])).fit(DIGITS.X)
+    mine = -alone.log_prob(DIGITS.X).mean() / math.log(2) / 64
+    assert floor.scores["bits"].value == pytest.approx(mine, abs=0.2)
+
+
+def test_distances_lie_between_floor_and_ceiling(pictured):
+    distance = {r.name: r.scores["distance"].value for r in pictured.rows if r.drawn is not None}
+    assert distance["real rows"] < distance["naive Bayes"] < distance["independent columns"]
+    assert distance["blank"] > distance["real rows"] + 0.3 and distance["painter"] > distance["naive Bayes"]
+    # 160 pictures teach the network most of what the others show: false alarms below 1 in 1,000
+    assert pictured.score("convolutional network", "accuracy").value > 0.8
+    assert "right about" in pictured.seen_by and pictured.seen_by in str(pictured)
+    assert "copies copies training pictures" in str(pictured) and pictured.best == "naive Bayes"
+    assert not next(r for r in pictured.rows if r.name == "naive Bayes").copying
+
+
+def test_a_report_of_pictures_is_printed_written_and_drawn(pictured, tmp_path):
+    lines = str(pictured).splitlines()
+    assert max(map(len, [*lines[:-1], *str(pictured.plan).splitlines()])) <= 120
+    assert "200 pictures of 8 x 8 pixels, 17 levels" in str(pictured.plan)
+    assert "explains new pictures best: " in lines[-1] and "bits per dimension" in lines[-1]
+    assert not re.search(r"\brows?\b", lines[-1])
+    paths = {p.name for p in pictured.save(tmp_path)}
+    assert paths >= {"results.json", "compare.png", "samples.png", "naive-bayes.safetensors"}
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert found["plan"]["picture"] == [8, 8] and found["seen_by"] and found["figures"]["bits"]["ranks"]
+    for name in ("compare.png", "samples.png"):
+        from matplotlib.image import imread
+
+        drawn = imread(tmp_path / name)
+        assert min(drawn.shape[:2]) > 200 and drawn[..., :3].std() > 0.02
+
+
+def test_pictures_without_classes_are_compared_in_components():
+    made = compare(STRIPES, models=["naive Bayes"], synthetic={"true": STRIPES[:40]})
+    assert "principal components" in made.seen_by and made.plan.target is None
+    assert made.score("naive Bayes", "gain").value == pytest.approx(0, abs=1e-6)
+    assert made.score("true", "distance").value < 0.3 < made.score("naive Bayes", "distance").value
+
+
+def test_test_pictures_and_numeric_labels_are_taken():
+    X, y = DIGITS.X[:60], DIGITS.y[:60].astype(float) / 4
+    number = compare(X, y, models=[], test=(DIGITS.X[60:100], DIGITS.y[60:100] / 4))
+    assert number.plan.task == "regression" and number.plan.held_out == 40
+    assert "principal components" in number.seen_by
+    few = compare(X, pd.Series(DIGITS.y[:60], name="digit").where(np.arange(60) > 3), models=["logistic regression"])
+    assert few.plan.target == "digit" and "4 pictures without a label" in " ".join(few.plan.notes)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"y": "label"}, "no column of that name"),
+        ({"y": [1, 2]}, "y has 2 values but X has 200 pictures"),
+        ({"y": DIGITS.y, "group": "x0"}, "group='x0' is of the columns of a table"),
+        ({"y": DIGITS.y, "drop": ["x0"]}, "is of the columns"),
+        ({"y": DIGITS.y, "test": np.zeros((30, 8, 9))}, "the test has pictures of 8 x 9, X of 8 x 8"),
+        ({"y": DIGITS.y, "test": DIGITS.X}, "X has labels and the test has none"),
+        ({"y": DIGITS.y, "synthetic": {"s": np.zeros((30, 9, 8))}}, "has pictures of 9 x 8"),
+        ({"y": DIGITS.y, "synthetic": ["penguins"]}, "penguins is a table"),
+        ({"X": DIGITS.X[:10]}, "10 rows are too few"),
+        ({"X": DIGITS.X / 3}, "has fractions"),
+    ],
+)
+def test_pictures_that_cannot_be_compared_are_refused(arguments, words):
+    with pytest.raises(BegatError, match=words) as error:
+        compare(**{"X": DIGITS.X, **arguments})
+    assert "\n" not in str(error.value)
+
+
+def test_pictures_beside_a_table_are_refused():
+    with pytest.raises(DataError, match="digits is pictures, but a table is compared"):
+        compare(TINY, "rich", models=[], synthetic=["digits"])
+
+
+def test_a_network_that_recognises_is_the_same_for_the_same_seed():
+    one, two = (Recogniser((8, 8), levels=17, seed=3).fit(DIGITS.X[:120], DIGITS.y[:120]) for _ in range(2))
+    np.testing.assert_array_equal(one.features(DIGITS.X), two.features(DIGITS.X))
+    np.testing.assert_allclose(one.predict_proba(DIGITS.X).sum(1), 1, atol=1e-6)
+    assert one.features(DIGITS.X[:120]).var(0, ddof=1).sum() == pytest.approx(1)
+    frame = pd.DataFrame(DIGITS.X.reshape(200, 64))
+    np.testing.assert_allclose(one.features(frame), one.features(DIGITS.X), atol=1e-6)
+    beyond = np.where(DIGITS.X == 16, 300.0, DIGITS.X)
+    np.testing.assert_allclose(one.features(beyond), one.features(DIGITS.X), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (8, 8), (28, 28, 1), (33, 20, 3)])
+def test_a_network_takes_pictures_of_any_size(shape):
+    from torch import Generator, zeros
+
+    from begat.nets.recogniser import Looks
+    from begat.nets.recogniser import Recogniser as Network
+    from begat.random import Noise
+
+    looks = Looks(*shape[:2], (*shape, 1)[2], 4, 1.0, 2.0)
+    net, x = Network(looks, Generator().manual_seed(0)), zeros(5, math.prod(shape))
+    assert net(x).shape == (5, 4) and net.features(x).shape == (5, 64)
+    assert net(x, Noise(0, 5)).exp().sum(1).detach().numpy() == pytest.approx(np.ones(5), abs=1e-5)
+    x[:, : math.prod(shape[1:])] = 1
+    np.testing.assert_allclose(net(x)[0].detach(), net(x[:1])[0].detach(), atol=1e-5)
+
+
+def test_a_curve_takes_pictures():
+    found = learning_curve(DIGITS, sizes=[60], repeats=2)
+    assert found.target == "digit" and found.accuracy["naive Bayes"].mean() > 0.5

@@ -20,7 +20,8 @@ from begat.codecs.data import Data, PictureData
 from begat.codecs.image import from_pillow
 from begat.codecs.image_decode import ENDINGS
 from begat.codecs.image_folder import read_folder
-from begat.codecs.image_write import grid, spread, write_pictures
+from begat.codecs.image_write import grid, narrowed, spread, write_pictures
+from begat.codecs.read_pictures import holds_pictures, read_gaps, read_pictures
 from begat.errors import BegatError, DataError, FileError
 
 RNG = np.random.default_rng(0)
@@ -552,6 +553,8 @@ def test_levels_reach_from_black_to_white(levels: int) -> None:
     shown = spread(np.arange(levels).reshape(1, 1, levels).astype(float), levels)
     assert shown[0, 0, 0] == 0 and shown[0, 0, -1] == 255 and len(np.unique(np.diff(shown[0, 0].astype(int)))) <= 2
     assert (np.rint(shown / (255 / (levels - 1))) == np.arange(levels)).all()
+    assert (narrowed(shown, levels) == np.arange(levels)).all() and shown.shape == narrowed(shown, levels).shape
+    assert levels == 256 or narrowed(np.append(shown, np.uint8(1)), levels) is None
 
 
 PIXELS = RNG.integers(0, 256, (12, 8, 9, 3)).astype(np.uint8)
@@ -565,7 +568,12 @@ def test_what_is_written_is_read_again(tmp_path: Path, pixels: np.ndarray, label
     labels = KINDS_OF[: len(pixels)] if labelled and name != "out.npy" else None
     assert write_pictures(pixels, tmp_path / name, labels) == tmp_path / name
     found = begat.read(tmp_path / name)
-    assert isinstance(found, PictureData) and found.name == "out" and len(found) == len(pixels) and found.schema is None
+    assert (
+        isinstance(found, PictureData)
+        and found.name == "out"
+        and len(found) == len(pixels)
+        and found.schema.picture == pixels.shape[1:]
+    )
     order = [int(Path(f).stem) for f in found.files] or range(len(pixels))
     np.testing.assert_array_equal(found.X, pixels[order])
     assert (found.y is None) == (labels is None) and (labels is None or found.y.tolist() == labels[order].tolist())
@@ -660,6 +668,8 @@ READ: dict[str, tuple[str, dict[str, Any], str]] = {
     "one picture": ("pictures/a.png", {}, "one picture; give the folder"),
     "neither": ("empty", {}, "no .parquet file and no picture"),
     "no rows": ("x.npy", {"rows": 0}, "rows=0"),
+    "labels to drop": ("digits", {"drop": ["digits"]}, "they are called 'digit'"),
+    "labels of another name": ("digits", {"target": "y"}, "are called 'digit', not 'y'"),
     "no labels": ("x.npy", {"target": "y"}, "no array 'y' for the labels; save .npz"),
 }
 
@@ -672,7 +682,82 @@ def test_read_refuses_what_does_not_go_together(tmp_path: Path, case: str) -> No
     np.save(tmp_path / "x.npy", STACK)
     name, arguments, message = READ[case]
     with pytest.raises(BegatError, match=message):
-        begat.read(tmp_path / name, **arguments)
+        begat.read(name if name == "digits" else tmp_path / name, **arguments)
+
+
+def test_a_schema_of_pictures_says_levels_and_classes(tmp_path: Path) -> None:
+    data = begat.read(folder_of(tmp_path, TREE))
+    assert data.schema.picture == data.X.shape[1:] and data.schema.target == "label"
+    assert data.schema["label"].levels == ("cat", "dog") and data.schema["x0"].upper == 255
+    bare = begat.read(tmp_path / "pictures", drop=["label"])
+    assert bare.y is None and bare.schema.target is None
+    digits = begat.read("digits", rows=50)
+    assert digits.schema.target == "digit" and digits.schema["x0"].upper == 16
+    assert digits.schema["digit"].kind == "category"  # whole numbers name classes
+    np.savez(tmp_path / "d.npz", X=digits.X, y=digits.y / 4)
+    assert begat.read(tmp_path / "d.npz").schema["y"].numeric
+
+
+SCHEMA_OF = {
+    "grey": np.arange(2 * 6 * 7).reshape(2, 6, 7) % 17,
+    "colours": np.arange(2 * 6 * 7 * 3).reshape(2, 6, 7, 3) % 256,
+    "one channel": (np.arange(2 * 6 * 7) % 256).reshape(2, 6, 7, 1),
+}
+
+
+@pytest.mark.parametrize("kind", SCHEMA_OF)
+@pytest.mark.parametrize("name", ["out", "out.npy"])
+def test_pictures_for_a_model_have_its_shape_and_levels(tmp_path: Path, kind: str, name: str) -> None:
+    from begat.codecs.pictures import levels_of, schema_of
+
+    pixels = SCHEMA_OF[kind]
+    schema = schema_of(pixels)
+    write_pictures(pixels, tmp_path / name, levels=levels_of(schema))
+    assert holds_pictures(tmp_path / name)
+    found = read_pictures(tmp_path / name, schema)
+    np.testing.assert_array_equal(found.X, pixels)
+    gaps = np.where(np.arange(7)[:, None] > 3 if pixels.ndim == 4 else np.arange(7) > 3, np.nan, pixels)
+    np.save(tmp_path / "gaps.npy", gaps)
+    np.testing.assert_array_equal(read_gaps(tmp_path / "gaps.npy", schema), gaps)
+
+
+def test_a_folder_is_scaled_to_the_model_and_an_array_above_64(tmp_path: Path) -> None:
+    from begat.codecs.pictures import schema_of
+
+    schema = schema_of(np.eye(8)[None] * 255)
+    wide = RNG.integers(0, 256, (2, 100, 80)).astype(np.uint8)
+    write_pictures(wide, tmp_path / "out")
+    np.save(tmp_path / "out.npy", wide)
+    for name in ("out", "out.npy"):
+        assert read_pictures(tmp_path / name, schema).X.shape == (2, *schema.picture)
+
+
+UNFIT: dict[str, tuple[str, str]] = {
+    "sides": ("small.npy", "pictures of 5 x 5, but the model is of pictures of 8 x 8, 17 levels"),
+    "colours": ("colours.npy", "pictures of 8 x 8 x 3"),
+    "levels": ("bright.npy", "a pixel of 200, but the model is of"),
+    "rows": ("rows.npy", "rows is a table, but the model is of pictures"),
+    "table": ("t.csv", "t is a table"),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_pictures_that_do_not_fit_a_model_say_so(tmp_path: Path, case: str) -> None:
+    schema = begat.read("digits", rows=20).schema
+    arrays = {
+        "small": np.ones((2, 5, 5)), "colours": np.ones((2, 8, 8, 3)), "bright": np.full((2, 8, 8), 200),
+        "rows": np.ones((20, 64)), "minus": np.full((2, 8, 8), -1.0), "half": np.full((2, 8, 8), 0.5),
+    }  # fmt: skip
+    for name, held in arrays.items():
+        np.save(tmp_path / f"{name}.npy", held)
+    (tmp_path / "t.csv").write_text("a,b\n1,x\n2,y\n")
+    name, message = UNFIT[case]
+    with pytest.raises(DataError, match=message):
+        read_pictures(tmp_path / name, schema)
+    for gaps, words in (("small.npy", "has the shape"), ("t.csv", "unknown pixels"), ("minus.npy", "no levels"),
+                        ("half.npy", "from 0.5 to 0.5")):  # fmt: skip
+        with pytest.raises(DataError, match=words):
+            read_gaps(tmp_path / gaps, schema)
 
 
 def test_a_folder_with_parquet_is_a_table(tmp_path: Path) -> None:

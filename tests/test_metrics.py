@@ -19,6 +19,7 @@ from begat.metrics import (
     classification,
     columns,
     detection,
+    frechet,
     likelihood,
     privacy,
     regression,
@@ -353,3 +354,73 @@ def test_utility_of_numbers_is_r2():
     assert 0.4 < got.value < 1 and got.unit == "R2"
     bare = people(50, 1).assign(wage=np.nan)
     assert utility.utility(bare, people(50, 2), "wage", SCHEMA, classes=False).value is None
+
+
+# the distance of features ---------------------------------------------------------------------------------------------
+def same(x: np.ndarray) -> np.ndarray:
+    return x
+
+
+def normal(n: int, seed: int, mean: float = 0.0, dimensions: int = 4) -> np.ndarray:
+    """Correlated normal rows; other means have other covariances."""
+    mix = np.random.default_rng(int(10 * mean)).normal(size=(dimensions, dimensions))
+    return mean + np.random.default_rng(seed).normal(size=(n, dimensions)) @ mix
+
+
+def gaussian_distance(a: float, b: float) -> float:
+    """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) by scipy's root of a matrix."""
+    from scipy.linalg import sqrtm
+
+    mixes = [np.random.default_rng(int(10 * m)).normal(size=(4, 4)) for m in (a, b)]
+    c1, c2 = (m.T @ m for m in mixes)
+    return 4 * (a - b) ** 2 + float(np.trace(c1 + c2 - 2 * sqrtm(c1 @ c2).real))
+
+
+def test_the_distance_of_normal_laws_is_its_formula():
+    exact = gaussian_distance(0.0, 1.0)
+    z = []
+    for seed in range(6):
+        got = frechet.frechet(normal(4000, 2 * seed), normal(3000, 2 * seed + 1, 1.0), same, seed=seed)
+        z.append((got.value - exact) / got.stderr)
+    # any of 6 beyond 4 errors, or their spread above 2, comes by chance once in 2,000 times
+    assert max(map(abs, z)) < 4 and np.std(z) < 2
+    assert got.better == "lower" and got.ideal == 0 and got.note == ""
+
+
+def test_the_distance_of_equal_sets_is_nothing_and_of_one_law_little():
+    x, y = normal(500, 0), normal(500, 1)
+    assert frechet.distance(x, x) == pytest.approx(0, abs=1e-8)
+    got = frechet.frechet(x, y, same)
+    # chance alone: about tr(C) / n for the means and as much for the covariances
+    assert 0 < got.value < 0.05 * x.var(0).sum() and got.value < 4 * got.stderr
+    assert frechet.frechet(x, y, same, seed=1).value == got.value
+    shifted = frechet.frechet(x, y + 1, same).value
+    assert shifted == pytest.approx(got.value + frechet.distance(x, y + 1) - frechet.distance(x, y))
+    assert shifted > 3
+
+
+def test_the_distance_takes_features_of_no_variance_and_says_what_it_cannot_take():
+    flat = np.column_stack([normal(60, 0), np.zeros(60)])
+    assert frechet.distance(flat, flat[::-1]) == pytest.approx(0, abs=1e-8)
+    assert frechet.distance(flat[:, :1], flat[:, :1] + 2) == pytest.approx(4)
+    few = frechet.frechet(flat[:9], flat, same)
+    assert few.value is None and "9 real and 60 made" in few.note
+    assert "no finite" in frechet.frechet(flat, np.where(flat > 1, np.nan, flat), same).note
+    rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(5, 5)))[0]
+    turned = frechet.distance(flat @ rotation, (flat + 1) @ rotation)
+    assert turned == pytest.approx(frechet.distance(flat, flat + 1))  # it knows no axes
+
+
+def test_independent_columns_are_farther_than_fresh_rows():
+    x, y = normal(800, 0), normal(800, 1)
+    alone = np.column_stack([np.random.default_rng(i).permutation(c) for i, c in enumerate(y.T)])
+    fresh, floor = frechet.frechet(x, y, same), frechet.frechet(x, alone, same)
+    assert floor.value > fresh.value + 4 * (fresh.stderr**2 + floor.stderr**2) ** 0.5
+
+
+def test_numbers_of_one_unit_are_not_scaled():
+    draw = np.random.default_rng(0)
+    a, b = (pd.DataFrame({"x": draw.normal(size=40), "y": 1e-6 * draw.normal(size=40)}) for _ in range(2))
+    s = a.assign(y=-a.y)  # far from each where each column has its own scale, at no distance where both share one
+    assert privacy.nearest_share(a, b, s, alike=True).value == 1
+    assert privacy.nearest_share(a, b, s).value < 0.9

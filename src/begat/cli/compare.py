@@ -1,8 +1,8 @@
-"""begat compare: models of a table side by side, between a floor and a ceiling."""
+"""begat compare: models of a table, or of pictures, side by side, between a floor and a ceiling."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -47,10 +47,12 @@ def compare(
     separator: options.Separator = None,
     encoding: options.Encoding = None,
     query: options.Query = None,
+    size: options.Size = None,
+    channels: options.Channels = None,
     seed: options.Seed = 0,
     as_json: options.AsJson = False,
 ) -> None:
-    """Fit models of a table, judge them on held-out rows, and say which to trust and how far.
+    """Fit models of a table or of pictures, judge them on held-out rows, and say which to trust and how far.
 
     Ctrl-C ends it and keeps what is finished.
 
@@ -61,11 +63,15 @@ def compare(
     import begat
 
     output.folder_place(out)
-    table = options.Reading(target, kind, drop, schema, separator, encoding, query).data(data)
+    table = options.Reading(target, kind, drop, schema, separator, encoding, query, size, channels).data(data)
     output.notes(table.notes)
-    held_out = None
+    held_out: Any = None
     if test is not None:
-        held_out = options.Reading(separator=separator, encoding=encoding).like(test, table.schema).frame
+        reading = options.Reading(separator=separator, encoding=encoding)
+        if table.schema.picture is not None:
+            held_out = reading.pictures(test, table.schema)
+        else:
+            held_out = reading.like(test, table.schema).frame
     with output.following() as follow:
 
         def told(progress: Progress) -> None:
@@ -89,7 +95,8 @@ def compare(
     else:
         output.tell(report)
         if out is not None and not report.unwritten:
-            output.say(f"\nWrote {out}/results.json, {out}/compare.png and the models beside them.")
+            drawn = "" if report.plan.picture is None else f", {out}/samples.png"
+            output.say(f"\nWrote {out}/results.json, {out}/compare.png{drawn} and the models beside them.")
     if report.unwritten:
         raise FileError(report.unwritten)
     if report.interrupted:

@@ -19,7 +19,7 @@ def impute(
         int, typer.Option("--draws", metavar="N", min=1, help="Completed tables, one under the other, numbered.")
     ] = 1,
     seed: options.FreshSeed = None,
-    out: options.RowsOut = "-",
+    out: options.DrawnOut = "-",
     unseen: options.Unseen = None,
     separator: options.Separators = None,
     encoding: options.Encoding = None,
@@ -28,7 +28,8 @@ def impute(
 ) -> None:
     """Fill missing cells, each with a draw from its distribution given what is known of its row.
 
-    Columns that no model scores (free text, identifiers, columns that the model does not know) stay as they are.
+    Columns that no model scores (free text, identifiers, columns that the model does not know) stay as they are. Of
+    pictures, DATA is an array with NaN for unknown pixels: .npy or .npz.
 
     \b
     Example:
@@ -36,8 +37,13 @@ def impute(
     """
     import pandas as pd
 
-    output.table_place(out, separator)
     fitted = options.loaded(model, unseen)
+    if fitted.schema_.picture is not None:
+        from begat.cli import pictures
+
+        pictures.impute(fitted, data, draws, seed, out, as_json)
+        return
+    output.table_place(out, separator)
     table = options.Reading(separator=separator, encoding=encoding, query=query).like(data, fitted.schema_)
     frame, scored = table.frame, set(table.schema.names)
     with output.working("imputing"):

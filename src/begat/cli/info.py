@@ -1,4 +1,4 @@
-"""begat info: what a table or a model file is."""
+"""begat info: what a table, a set of pictures or a model file is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from begat.cli import options, output
+from begat.cli import options, output, pictures
 from begat.errors import BegatError
 from begat.schema import Column, Schema
 
@@ -17,7 +17,9 @@ SUFFIX = ".safetensors"
 def info(
     path: Annotated[
         str,
-        typer.Argument(metavar="DATA|MODEL", help="A table, as for `begat fit`, or a model file.", show_default=False),
+        typer.Argument(
+            metavar="DATA|MODEL", help="A table or pictures, as for `begat fit`, or a model file.", show_default=False
+        ),
     ],
     target: options.Target = None,
     kind: options.Kinds = None,
@@ -26,6 +28,8 @@ def info(
     separator: options.Separator = None,
     encoding: options.Encoding = None,
     query: options.Query = None,
+    size: options.Size = None,
+    channels: options.Channels = None,
     out: Annotated[
         str | None,
         typer.Option("--out", metavar="FILE", help="Write the schema as a .json file to edit and pass to --schema."),
@@ -36,7 +40,7 @@ def info(
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show what begat takes each column of a table for, and why; or what a model file holds.
+    """Show what begat takes each column of a table for, and why; what pictures are; or what a model file holds.
 
     \b
     Example:
@@ -49,7 +53,18 @@ def info(
     if path.endswith(SUFFIX):
         _model(path, out, as_json)
         return
-    data = options.Reading(target, kind, drop, schema, separator, encoding, query).data(path)
+    data = options.Reading(target, kind, drop, schema, separator, encoding, query, size, channels).data(path)
+    if data.schema.picture is not None:
+        pictures.no_schema(out)
+        if as_json:
+            output.print_json(
+                {"name": data.name, "pictures": len(data), "notes": data.notes, **pictures.facts(data.schema)}
+            )
+            return
+        first, *more = pictures.about(data.schema)
+        output.tell("\n".join([f"{data.name}: {len(data):,} {first}", *more]))
+        output.notes(data.notes)
+        return
     _write(data.schema, out)
     if as_json:
         output.print_json({"name": data.name, "rows": len(data), "notes": data.notes, "schema": data.schema.to_dict()})
@@ -81,22 +96,33 @@ def _model(path: str, out: str | None, as_json: bool) -> None:
 
     header = peek(path, families=FAMILIES)
     model = load(path)  # long vocabularies are tensors, so the header alone does not tell the schema
+    shown = model.schema_.picture is not None
+    if shown:
+        pictures.no_schema(out)
     _write(model.schema_, out)
     size = Path(path).stat().st_size
     if as_json:
-        output.print_json({**header, "schema": model.schema_.to_dict(), "bytes": size})
+        schema = pictures.facts(model.schema_) if shown else model.schema_.to_dict()
+        output.print_json({**header, "schema": schema, "bytes": size})
         return
     output.tell(
         f"{path}: {header['family']}, written by begat {header['begat']} (format {header['format']}), {size:,} bytes"
     )
     output.tell(f"recipe: {_words(header.get('params', {}))}")
-    output.tell(f"likelihood: {model.likelihood}")
-    for line in _held(header.get("rows", {})):
+    output.tell(f"likelihood: {output.likelihood(model)}")
+    for line in _held(_counted(header.get("rows", {}), model.schema_) if shown else header.get("rows", {})):
         output.tell(line)
+    if shown:
+        output.tell("\n".join(pictures.about(model.schema_)))
+        return
     output.tell(f"target: {'none' if model.schema_.target is None else model.schema_.target}")
     _table(model.schema_)
 
 
+NAMED = 40
+"""Names in a line, at most."""
+LINES, FEW = 60, 8
+"""Columns of which each has a line; of more, those of one kind share one if they are more than so few."""
 HELD = {
     "number": "learnt from {} rows",
     "points": "it holds every value of {}",
@@ -121,6 +147,17 @@ def _held(rows: dict[str, Any]) -> list[str]:
     return [HELD.get(k, f"{k}: {{}}").format(_words(v)) for k, v in said.items() if v not in (None, [], {}, "")]
 
 
+def _counted(rows: dict[str, Any], schema: Schema) -> dict[str, Any]:
+    """What of the rows a model file has, with pixels counted instead of named."""
+    pixels, made = {c.name for c in schema.features}, dict(rows)
+    for key, names in rows.items():
+        if isinstance(names, list) and (inside := [n for n in names if n in pixels]):
+            made[key] = [output.counted(len(inside), "pixel"), *(n for n in names if n not in pixels)]
+    if isinstance(rare := rows.get("rare"), dict):
+        made["rare"] = {name: held for name, held in rare.items() if name not in pixels}
+    return made
+
+
 def _words(value: Any) -> str:
     """A JSON value as a person says it: "alpha: 1; leaves: auto"; what is empty is left out."""
     if isinstance(value, dict) and set(value) == {"pairs"}:  # a mapping among the parameters
@@ -128,7 +165,7 @@ def _words(value: Any) -> str:
     if isinstance(value, dict):
         return "; ".join(f"{k}: {_words(v)}" for k, v in value.items() if v not in (None, [], {}, ""))
     if isinstance(value, list):
-        return ", ".join(map(_words, value))
+        return output.listed([_words(each) for each in value], NAMED)
     return f"{value:g}" if isinstance(value, float) and value < 1e6 else str(value)
 
 
@@ -148,10 +185,17 @@ def _write(schema: Schema, out: str | None) -> None:
 
 
 def _table(schema: Schema) -> None:
-    rows = [
-        [str(c.name), _kind(c), f"{c.missing_share:.1%}" if c.missing_share else "", c.example, c.why]
-        for c in schema.columns
-    ]
+    groups: dict[Any, list[Column]] = {}
+    for column in schema.columns:
+        alone = len(schema) <= LINES or column.name == schema.target
+        groups.setdefault(column.name if alone else (column.kind,), []).append(column)
+    rows = []
+    for group in groups.values():
+        for part in [group] if len(group) > FEW else [[column] for column in group]:
+            first, share = part[0], max(c.missing_share for c in part)
+            kind = _kind(first) if len(part) == 1 else first.kind
+            name = output.listed([c.name for c in part], 3)
+            rows.append([name, kind, f"{share:.1%}" if share else "", first.example, first.why])
     output.print_table(["column", "kind", "missing", "example", "why"], rows, right=(2,))
 
 

@@ -28,14 +28,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )  # fmt: skip
 for _name, _about, _verb in (
-    ("compare", "Models of a table side by side: which to trust, and how far.", compare.compare),
-    ("fit", "Learn a table and write the model to one file.", fit.fit),
-    ("sample", "Draw new rows, conditioned on evidence.", sample.sample),
-    ("score", "Log-likelihood of rows, and the oddest of them.", score.score),
-    ("predict", "Predict the target of rows.", predict.predict),
+    ("compare", "Models of a table or of pictures: which to trust, and how far.", compare.compare),
+    ("fit", "Learn a table or pictures; the model is one file.", fit.fit),
+    ("sample", "Draw new rows or pictures, conditioned on evidence.", sample.sample),
+    ("score", "Log-likelihood of rows or pictures, the oddest of them.", score.score),
+    ("predict", "Predict the target of rows or pictures.", predict.predict),
     ("impute", "Fill what is missing.", impute.impute),
-    ("info", "What a table's columns are, or what a model file holds.", info.info),
-    ("data", "Tables with a name: licence, size, source.", data.data),
+    ("info", "What columns or pictures are, or what a model file holds.", info.info),
+    ("data", "Data with a name: licence, size, source.", data.data),
     ("learning-curve", "Against logistic regression, by training size.", learning_curve.learning_curve),
 ):
     app.command(_name, short_help=_about)(_verb)

@@ -14,7 +14,7 @@ import typer
 from begat.errors import BegatError, DataError, FileError, did_you_mean
 
 if TYPE_CHECKING:
-    from begat.codecs.data import Data
+    from begat.codecs.data import Data, PictureData
     from begat.schema import Schema
 
 DataPath = Annotated[
@@ -22,19 +22,33 @@ DataPath = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A table: .csv .tsv .parquet .feather .json(l) .xlsx, a folder of Parquet, a database URL with --query, "
-        "- for CSV on standard input, or a name from `begat data`.",
+        "- for CSV on standard input; pictures: a folder of them, .npy or .npz; or a name from `begat data`.",
         show_default=False,
     ),
 ]
 ModelPath = Annotated[
     str, typer.Argument(metavar="MODEL", help="A model file, as `begat fit` writes it.", show_default=False)
 ]
-Target = Annotated[str | None, typer.Option("--target", metavar="COL", help="The column to predict.")]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        metavar="COL",
+        help="The column to predict. Of pictures, their labels unless --drop leaves them out.",
+    ),
+]
 Kinds = Annotated[
     list[str] | None,
     typer.Option("--kind", metavar="COL=KIND", help="What a column is, such as zip=category. Repeat at will."),
 ]
 Drop = Annotated[list[str] | None, typer.Option("--drop", metavar="COL", help="Leave a column out. Repeat at will.")]
+Size = Annotated[
+    str | None,
+    typer.Option("--size", metavar="N|HxW", help="Pixels that pictures are scaled to, as 32 or 32x48."),
+]
+Channels = Annotated[
+    int | None, typer.Option("--channels", metavar="N", help="Of pictures: 1 grey, 3 colours, 4 colours and alpha.")
+]
 SchemaFile = Annotated[
     str | None, typer.Option("--schema", metavar="FILE", help="A schema file, as `begat info DATA --out FILE` writes.")
 ]
@@ -87,6 +101,15 @@ Settings = Annotated[
 RowsOut = Annotated[
     str, typer.Option("--out", metavar="FILE", help="Where rows go: .csv .parquet ... by its ending, - for the screen.")
 ]
+DrawnOut = Annotated[
+    str,
+    typer.Option(
+        "--out",
+        metavar="FILE",
+        help="Where rows go: .csv .parquet ... by its ending, - for the screen. Pictures go on one sheet (.png), in an "
+        "array (.npy .npz) or into a new folder.",
+    ),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object, for machines; rows that --out writes are not in it.")
 ]
@@ -103,9 +126,11 @@ class Reading:
     separator: str | None = None
     encoding: str | None = None
     query: str | None = None
+    size: str | None = None
+    channels: int | None = None
 
-    def data(self, path: str) -> Data:
-        """The table at the path."""
+    def data(self, path: str) -> Data | PictureData:
+        """The table at the path, or the pictures."""
         from begat.codecs.read import read
 
         self._check(path)
@@ -118,7 +143,19 @@ class Reading:
             separator=self.separator,
             encoding=self.encoding,
             query=self.query,
+            size=sides(self.size),
+            channels=self.channels,
         )
+
+    def pictures(self, path: str, schema: Schema) -> PictureData:
+        """The pictures at the path, for a model of pictures that was fitted under a schema."""
+        from begat.codecs.read_pictures import read_pictures
+
+        if self.encoding is not None or self.query is not None:
+            option = "--query" if self.encoding is None else "--encoding"
+            raise BegatError(f"{option} is for tables, but the model is of pictures; leave it out")
+        self._check(path)
+        return read_pictures(path, schema)
 
     def like(self, path: str, schema: Schema) -> Data:
         """The table at the path, its columns read as the columns of a schema that a model was fitted under."""
@@ -126,6 +163,13 @@ class Reading:
 
         self._check(path)
         return read_like(path, schema, separator=self.separator, encoding=self.encoding, query=self.query)
+
+    def usual(self, path: str) -> str:
+        """The family that is fitted to what is at the path where none is named."""
+        from begat.codecs.read_pictures import holds_pictures
+
+        self._check(path)
+        return "diffusion" if holds_pictures(path) else "circuit"
 
     def source(self, path: str) -> tuple[Any, Schema]:
         """The rows of a file that is read in pieces, and its schema."""
@@ -177,6 +221,16 @@ def loaded(path: str, unseen: str | None = None) -> Any:
             raise BegatError(f"--unseen: {type(model).__name__} has no such setting; leave it out")
         model.set_params(unseen=unseen)
     return model
+
+
+def sides(text: str | None) -> int | tuple[int, int] | None:
+    """A size as a person types it: 32, or 32x48 for height and width."""
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
+        raise DataError(f"--size {text!r} is no size; write --size 32, or 32x48 for height and width")
+    return int(parts[0]) if len(parts) == 1 else (int(parts[0]), int(parts[1]))
 
 
 def pairs(options: Sequence[str] | None, option: str, example: str) -> dict[str | int, str]:

@@ -12,7 +12,7 @@ from threading import Timer
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from begat.errors import COMMANDS, FileError, visible
+from begat.errors import COMMANDS, FileError, NotOffered, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,10 +93,21 @@ def say(text: str) -> None:
     print("\n".join(map(visible, text.split("\n"))), file=sys.stderr)
 
 
-def notes(found: Sequence[str]) -> None:
-    """What a person would be surprised by, each once, on standard error."""
-    for note in dict.fromkeys(found):
+def notes(found: Sequence[str], most: int = 40) -> None:
+    """What a person would be surprised by, each once, on standard error; the first of very many."""
+    once = list(dict.fromkeys(found))
+    for note in once[:most]:
         say(f"note: {visible(note)}")
+    if len(once) > most:
+        say(f"note: {len(once) - most:,} more of these are not shown")
+
+
+def likelihood(model: Any) -> str:
+    """What the log-probability of a model is, or that it has none and why."""
+    try:
+        return str(model.likelihood)
+    except NotOffered as error:
+        return str(error)
 
 
 def counted(n: int, noun: str) -> str:

@@ -24,9 +24,9 @@ def predict(
     query: options.Query = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Predict the target of every row: its most probable class, or the expected value of a number.
+    """Predict the target of every row or picture: its most probable class, or the expected value of a number.
 
-    Where DATA has the target, say how right the predictions are.
+    Where DATA has the target, say how right the predictions are. Pictures are named by their files.
 
     \b
     Example:
@@ -41,11 +41,19 @@ def predict(
         raise BegatError(f"{model} was fitted without a target; fit it with --target COL to predict one")
     if proba and not classes:
         raise BegatError(f"--proba: the target {target!r} is a number, which has no classes; leave --proba out")
-    frame = options.Reading(separator=separator, encoding=encoding, query=query).like(data, fitted.schema_).frame
+    reading, shown = options.Reading(separator=separator, encoding=encoding, query=query), fitted.schema_.picture
+    if shown is not None:
+        from begat.cli import pictures
+
+        found = reading.pictures(data, fitted.schema_)
+        asked, frame, names = found.X, pictures.truth(fitted, found), pictures.named(found, target)
+    else:
+        asked = frame = reading.like(data, fitted.schema_).frame
+        names = {}
     with output.working("predicting"):
-        made = pd.DataFrame({target: fitted.predict(frame)})
+        made = pd.DataFrame({**names, target: fitted.predict(asked)})
         if proba:
-            each = fitted.predict_proba(frame)
+            each = fitted.predict_proba(asked)
             made = made.assign(**{f"P({c})": each[:, i] for i, c in enumerate(fitted.classes_)})
     judged = _judged(frame, made, target, classes)
     answer = output.put_rows(made, out, as_json, fitted.schema_.only([target]) if classes else None, separator)
@@ -53,7 +61,7 @@ def predict(
         output.print_json({**answer, "judged": judged})
         return
     if judged is not None:
-        output.say(_said(judged, target))
+        output.say(_said(judged, target, "row" if shown is None else "picture"))
     if out != "-":
         output.say(f"Wrote {output.counted(len(made), 'prediction')} to {out}.")
 
@@ -77,15 +85,15 @@ def _judged(frame: pd.DataFrame, made: pd.DataFrame, target: Any, classes: bool)
     return {"rows": rows, "right": float(right.mean()), "commonest_class": float(truth.value_counts().max() / rows)}
 
 
-KIND = "Of rows that the model learnt from, this is kinder than of new ones."
+KIND = "Of {}s that the model learnt from, this is kinder than of new ones."
 
 
-def _said(judged: dict[str, Any], target: Any) -> str:
-    rows = f"{output.counted(judged['rows'], 'row')} with a known {target}"
+def _said(judged: dict[str, Any], target: Any, noun: str) -> str:
+    rows, kind = f"{output.counted(judged['rows'], noun)} with a known {target}", KIND.format(noun)
     if "right" in judged:
         return (
             f"{judged['right']:.1%} of {rows} are predicted right; their commonest class is "
-            f"{judged['commonest_class']:.1%} of them. {KIND}"
+            f"{judged['commonest_class']:.1%} of them. {kind}"
         )
     r2 = "" if judged["r2"] is None else f"R2 {judged['r2']:.4f}, "
-    return f"{r2}mean absolute error {judged['mean_absolute_error']:.4g}, over {rows}. {KIND}"
+    return f"{r2}mean absolute error {judged['mean_absolute_error']:.4g}, over {rows}. {kind}"

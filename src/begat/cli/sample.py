@@ -14,18 +14,23 @@ def sample(
     n: Annotated[int, typer.Option("-n", "--rows", metavar="N", min=1, help="How many rows.")] = 10,
     given: options.Given = None,
     seed: options.FreshSeed = None,
-    out: options.RowsOut = "-",
+    out: options.DrawnOut = "-",
     separator: options.SeparatorOut = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Draw new rows that look like the training rows, conditioned on evidence where it is given.
+    """Draw new rows or pictures that look like those of the fit, conditioned on evidence where it is given.
 
     \b
     Example:
       begat sample penguins.safetensors -n 1000 --given "body_mass_g=4000..5000" --given sex=female --out rows.csv
     """
-    output.table_place(out, separator)
     fitted = options.loaded(model)
+    if fitted.schema_.picture is not None:
+        from begat.cli import pictures
+
+        pictures.sample(fitted, n, given, seed, out, as_json)
+        return
+    output.table_place(out, separator)
     with output.working("drawing"):
         rows = fitted.sample(n, given=evidence.parse(given, fitted.schema_), random_state=seed)
     answer = output.put_rows(rows, out, as_json, fitted.schema_, separator)

@@ -34,7 +34,7 @@ def score(
             "--out",
             metavar="FILE",
             help="Write each row's log-probability and each cell's surprise given the others, in nats on its column's "
-            "own grid or unit.",
+            "own grid or unit; of pictures, each one's log-probability and bits per dimension, or to the screen.",
         ),
     ] = None,
     unseen: options.Unseen = None,
@@ -43,7 +43,7 @@ def score(
     query: options.Query = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Print the mean log-likelihood of a table's rows, in nats, with its standard error.
+    """Print the mean log-likelihood of a table's rows, in nats, with its standard error; of pictures, that of each.
 
     \b
     Example:
@@ -51,8 +51,13 @@ def score(
     """
     import numpy as np
 
-    output.table_place(out, separator)
     fitted = options.loaded(model, unseen)
+    if fitted.schema_.picture is not None:
+        from begat.cli import pictures
+
+        pictures.score(fitted, options.Reading(encoding=encoding, query=query), data, odd, out, separator, as_json)
+        return
+    output.table_place(out, separator)
     table = options.Reading(separator=separator, encoding=encoding, query=query).like(data, fitted.schema_)
     frame, target = table.frame, fitted.schema_.target
     with output.working("scoring"):

@@ -68,7 +68,8 @@ class Arrays:
         most = int(pixels.max())
         if most < 255:
             notes.append(f"the largest value is {most}, not 255")
-        return Pictures(pixels, None if self.labels is None else self.labels[:rows], (), (*notes, *self.notes))
+        labels = None if self.labels is None else self.labels[:rows]
+        return Pictures(pixels, labels, (), (*notes, *self.notes), self.target)
 
 
 def from_arrays(

@@ -1,4 +1,4 @@
-"""Tables with a name: those that ship with begat, and where others come from. Nothing is ever downloaded."""
+"""Data with a name: what ships with begat, and where other data come from. Nothing is ever downloaded."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from begat.errors import DataError, FileError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from begat.codecs.array_file import Arrays
+
 SHIPPED = Path(__file__).parent.parent / "data"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One named table.
+    """One named table, or pictures: their columns are pixels.
 
     package, path: the installed Python package and the file inside it that hold the table ("" and a file of begat's
     own for shipped ones). layout: how that file is read. how: the command that provides it, where it is absent.
@@ -32,9 +34,9 @@ class Entry:
     source: str
     package: str
     path: str
-    layout: Callable[[Path], pd.DataFrame] | None
+    layout: Callable[[Path], pd.DataFrame | Arrays] | None
     how: str
-    kind: str = "table"
+    kind: Literal["table", "pictures"] = "table"
 
     @property
     def shipped(self) -> bool:
@@ -54,8 +56,8 @@ class Entry:
         return None
 
 
-def load(name: str) -> pd.DataFrame:
-    """The table of this name. DataError for an unknown name, FileError with a command for an absent one."""
+def load(name: str) -> pd.DataFrame | Arrays:
+    """What has this name. DataError for an unknown name, FileError with a command for what is absent."""
     entry = CATALOGUE.get(name)
     if entry is None:
         raise DataError(f"no table is named {name!r}{did_you_mean(name, CATALOGUE)}")
@@ -91,11 +93,14 @@ def _counted(features: tuple[str, ...], target: str) -> Callable[[Path], pd.Data
     return read
 
 
-def _digits(path: Path) -> pd.DataFrame:
+def _digits(path: Path) -> Arrays:
+    import numpy as np
     import pandas as pd
 
-    names = [f"pixel_{row}_{column}" for row in range(8) for column in range(8)]
-    return pd.read_csv(path, header=None, names=[*names, "digit"])
+    from begat.codecs.array_file import Arrays
+
+    held = pd.read_csv(path, header=None).to_numpy()
+    return Arrays(held[:, :-1].reshape(-1, 8, 8).astype(np.uint8), held[:, -1].astype(np.int64), "digit", "digits")
 
 
 def _diabetes(path: Path) -> pd.DataFrame:
@@ -147,9 +152,9 @@ CATALOGUE: dict[str, Entry] = {
               "Wolberg, Mangasarian, Street and Street (1993), Breast Cancer Wisconsin (Diagnostic), UCI, "
               "doi 10.24432/C5DW2B",
               _SKLEARN[0], "datasets/data/breast_cancer.csv", _counted(BREAST_CANCER, "diagnosis"), _SKLEARN[1]),
-        Entry("digits", 1_797, 65, "digit", _UCI,
-              "Alpaydin and Kaynak (1998), Optical Recognition of Handwritten Digits, UCI, doi 10.24432/C50P49",
-              _SKLEARN[0], "datasets/data/digits.csv.gz", _digits, _SKLEARN[1]),
+        Entry("digits", 1_797, 64, "digit", _UCI,
+              "Alpaydin and Kaynak (1998), Optical Recognition of Handwritten Digits, UCI, doi 10.24432/C50P49; "
+              "1,797 pictures of 8 x 8", _SKLEARN[0], "datasets/data/digits.csv.gz", _digits, _SKLEARN[1], "pictures"),
         Entry("diabetes", 442, 11, "progression", "not stated",
               "Efron, Hastie, Johnstone and Tibshirani (2004), Least Angle Regression",
               _SKLEARN[0], "datasets/data/diabetes_data_raw.csv.gz", _diabetes, _SKLEARN[1]),

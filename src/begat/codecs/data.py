@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from begat.schema import Schema
@@ -50,12 +51,14 @@ class Pictures:
 
     pixels: uint8, (n, h, w) of grey ones, else (n, h, w, 3), or (n, h, w, 4) with alpha. labels: (n,) or None. files:
     their names in the folder, in order; empty if they are from an array. notes: what was recognised, one sentence each.
+    target: what the labels are called.
     """
 
     pixels: np.ndarray
     labels: np.ndarray | None = None
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    target: str = "label"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,7 +67,22 @@ class PictureData:
 
     pictures: Pictures
     name: str
-    schema: None = None
+
+    @cached_property
+    def schema(self) -> Schema:
+        """What each pixel is, x0, x1, ..., and how a picture has them; the labels are the target, by their name.
+
+        Labels are classes, unless they are numbers with fractions. DataError for labels that are missing.
+        """
+        from begat.codecs.infer import infer_column
+        from begat.codecs.pictures import schema_of
+
+        made, y = schema_of(self.X, files=bool(self.files)), self.y
+        if y is None:
+            return made
+        whole = y.dtype.kind != "f" or bool((y == y.round()).all())
+        column = infer_column(self.pictures.target, y, kind="category" if whole else None, target=True)
+        return replace(made, columns=(*made.columns, column), target=self.pictures.target)
 
     @property
     def X(self) -> np.ndarray:

@@ -67,7 +67,7 @@ def read_folder(
             what = f"; the names of its sub-folders are called {LABEL!r}" if labels is not None else ""
             raise DataError(f"{folder} has no {METADATA} with a column {target!r}{what}; leave target out")
     pixels, done = gather([in_file(folder / name) for name in names], size, channels)
-    return Pictures(pixels, labels, tuple(names), (*done, *said, *_left_out(held)))
+    return Pictures(pixels, labels, tuple(names), (*done, *said, *_left_out(held)), target or LABEL)
 
 
 def files(folder: Path) -> Held:

@@ -66,7 +66,19 @@ def spread(pixels: Any, levels: int) -> np.ndarray:
         raise DataError(
             f"a pixel is {pixels.max()}, but levels={levels} go to {levels - 1}; give levels={pixels.max() + 1}"
         )
-    return np.rint(np.arange(levels) * (255 / (levels - 1))).astype(np.uint8)[pixels]
+    return _shades(levels)[pixels]
+
+
+def narrowed(pixels: np.ndarray, levels: int) -> np.ndarray | None:
+    """The pixels that `spread` showed as these, uint8; None where it gives no such pixels."""
+    place = np.full(256, 256)
+    place[_shades(levels)] = np.arange(levels)
+    found = place[pixels]
+    return None if int(found.max()) == 256 else found.astype(np.uint8)
+
+
+def _shades(levels: int) -> np.ndarray:
+    return np.rint(np.arange(levels) * (255 / (levels - 1))).astype(np.uint8)
 
 
 def write_pictures(

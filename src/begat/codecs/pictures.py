@@ -12,6 +12,8 @@ from begat.schema import Column, Grid, Schema
 
 LEVELS = 256
 """Of a pixel, at most: those of a byte."""
+FEW = 64
+"""Bytes that are all below this are levels of their own, such as the 17 of scanned digits, not dark photographs."""
 SIDES = "an array (n, height, width) or (n, height, width, channels) with 1, 3 or 4 channels"
 
 
@@ -39,10 +41,12 @@ def flat(pictures: np.ndarray) -> np.ndarray:
     return pictures.reshape(len(pictures), -1)
 
 
-def schema_of(pictures: np.ndarray, given: Schema | None = None) -> Schema:
-    """What pixels are: whole numbers from 0 to 255 of bytes, to the largest of other numbers; and their arrangement.
+def schema_of(pictures: np.ndarray, given: Schema | None = None, *, files: bool = False) -> Schema:
+    """What pixels are: whole numbers from 0 to 255 of bytes, to the largest of other numbers, and of bytes below 64;
+    and their arrangement.
 
-    given: a schema of the pixels by name, which stays as it is. DataError for what are no pictures: axes in another
+    given: a schema of the pixels by name, which stays as it is. files: whether the bytes are those of picture files,
+    which have 256 levels however dark they are. DataError for what are no pictures: axes in another
     order, fractions, numbers beyond 255, missing pixels.
     """
     shape = pictures.shape[1:]
@@ -67,7 +71,7 @@ def schema_of(pictures: np.ndarray, given: Schema | None = None) -> Schema:
         raise DataError(
             f"X has numbers from {least:g} to {most:g}; pixels are levels from 0 to 255: give them as bytes"
         )
-    upper = LEVELS - 1 if pictures.dtype == np.uint8 else max(int(most), 1)
+    upper = LEVELS - 1 if pictures.dtype == np.uint8 and (files or most >= FEW) else max(int(most), 1)
     why = f"a pixel of {'x'.join(map(str, shape))}"
     columns = (
         Column(name=f"x{i}", kind="integer", dtype=str(pictures.dtype), grid=Grid(), lower=0, upper=upper, why=why)
@@ -79,5 +83,22 @@ def schema_of(pictures: np.ndarray, given: Schema | None = None) -> Schema:
 def fits(shape: tuple[int, ...], wanted: tuple[int, ...] | None) -> None:
     """Raise DataError for pictures of a shape that is not the model's."""
     if shape != wanted:
-        said = "no pictures" if wanted is None else f"pictures of {' x '.join(map(str, wanted))}"
-        raise DataError(f"X has pictures of {' x '.join(map(str, shape))}, but the model is of {said}")
+        said = "no pictures" if wanted is None else f"pictures of {sides(wanted)}"
+        raise DataError(f"X has pictures of {sides(shape)}, but the model is of {said}")
+
+
+def sides(shape: tuple[int, ...]) -> str:
+    """The sides of a picture in words: 8 x 8, or 32 x 32 x 3."""
+    return " x ".join(map(str, shape))
+
+
+def levels_of(schema: Schema) -> int:
+    """How many levels the pixels of a schema of pictures have."""
+    return max(int(c.limits[1]) for c in schema.features) + 1
+
+
+def said(schema: Schema) -> str:
+    """What pictures a schema is of: pictures of 8 x 8, 17 levels."""
+    assert schema.picture is not None
+    colours = {3: " in colours", 4: " in colours and alpha"}.get(schema.picture[2] if len(schema.picture) == 3 else 1)
+    return f"pictures of {sides(schema.picture[:2])}{colours or ''}, {levels_of(schema)} levels"

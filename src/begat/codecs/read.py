@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,8 @@ def read(
     an Excel file or table of a database. rows: only the first so many.
 
     Pictures come from a folder that holds some and no Parquet, or from an array (n, h, w[, channels]) in .npy or .npz;
-    target, size, channels and rows are then those of `image_folder.read_folder` and `array_file.from_arrays`.
+    target, size, channels and rows are then those of `image_folder.read_folder` and `array_file.from_arrays`, and drop
+    can leave out their labels, by the name that the target has.
 
     Text that spells numbers or dates becomes numbers or dates and keeps its spelling in the schema; leading zeros stay.
     FileError: the file is missing, damaged or in no known format. DataError: its table cannot be used as it is.
@@ -63,9 +65,9 @@ def read(
         raise DataError(f"the target {target!r} is also in drop; remove it from one of them")
     frame, name = _raw(path, asked)
     if isinstance(frame, Pictures):
-        _only(name, "pictures", schema=schema, kinds=kinds, drop=drop, encoding=encoding, separator=separator,
-              table=table, query=query)  # fmt: skip
-        return PictureData(frame, name)
+        _only(name, "pictures", schema=schema, kinds=kinds, encoding=encoding, separator=separator, table=table,
+              query=query)  # fmt: skip
+        return PictureData(_unlabelled(frame, name, drop) if drop else frame, name)
     _only(name, "a table", size=size, channels=channels)
     frame = frame.set_axis([str(n) for n in frame.columns], axis=1)
     if len(frame) == 0:
@@ -96,7 +98,7 @@ def read_like(
     asked = Request(encoding, separator, None, query)
     frame, name = _raw(path, asked)
     if isinstance(frame, Pictures):
-        raise DataError(f"{name} holds pictures; the model is of a table: give one")
+        raise DataError(f"{name} is pictures, but the model is of a table: give one")
     frame = frame.set_axis([str(n) for n in frame.columns], axis=1).reset_index(drop=True)
     if len(frame) == 0:
         raise DataError(f"{name} has columns but no rows")
@@ -112,10 +114,18 @@ def read_like(
     return Data(pd.DataFrame(columns), found, name, tuple(asked.notes))
 
 
+def _unlabelled(held: Pictures, name: str, drop: Sequence[str]) -> Pictures:
+    """The pictures without their labels. DataError for anything else to drop."""
+    if held.labels is None or any(each != held.target for each in drop):
+        label = "there are none" if held.labels is None else f"they are called {held.target!r}"
+        raise DataError(f"{name} is pictures, of which drop={list(drop)} can leave out the labels alone; {label}")
+    return replace(held, labels=None)
+
+
 def _only(name: str, what: str, **given: object) -> None:
     """Raise DataError for an argument that says nothing of what was read."""
     for word, value in given.items():
-        if value is not None and value != ():
+        if value is not None and value != () and value != {}:
             raise DataError(f"{name} is {what}, of which {word}={value!r} says nothing; leave it out")
 
 
@@ -125,8 +135,12 @@ def _raw(path: str | PathLike[str], asked: Request) -> tuple[pd.DataFrame | Pict
     if said == "-":
         return _delimited(standard_input(), "standard input", asked), "stdin"
     if isinstance(path, str) and path in CATALOGUE:
-        frame = load(path)
-        return frame[asked.kept(list(frame.columns), path)], path
+        held = load(path)
+        if isinstance(held, array_file.Arrays):
+            if asked.target not in (None, held.target):
+                raise DataError(f"the labels of {path} are called {held.target!r}, not {asked.target!r}")
+            return held.pictures(asked.size, asked.channels, asked.rows), path
+        return held[asked.kept(list(held.columns), path)], path
     scheme = re.match(r"([a-z][\w+.-]+)://", said) if isinstance(path, str) else None
     if scheme:
         if scheme[1] in ("http", "https", "ftp", "s3", "gs", "hdfs"):

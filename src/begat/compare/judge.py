@@ -17,6 +17,7 @@ from begat.compare.split import Split
 from begat.compare.table import Table
 from begat.core import Likelihood
 from begat.errors import DataError, did_you_mean
+from begat.fitting.course import INTERRUPTED
 from begat.metrics import classification, detection, privacy, regression
 from begat.metrics.columns import label, numbers
 from begat.metrics.likelihood import gain
@@ -38,6 +39,7 @@ class Judge:
         self.floor: np.ndarray | None = None
         self.measure: Likelihood | None = None
         self.names: list[str] = []
+        self.seen_by = ""
         if table.classes and self.target is not None:
             both = [split.train[self.target], split.held_out[self.target]]
             spelled = [[label(v) for v in s.astype(object)] for s in both]
@@ -63,12 +65,18 @@ class Judge:
                     row.model = self._fit(entry.make(), entry.role)
                 except Exception as error:
                     row.status, row.reason = "failed", why("fit", error)
+            ended = getattr(row.model, "ended_", "")
+            if ended == INTERRUPTED:  # by Ctrl-C, at which a fit keeps its best weights and goes on
+                row.model = None
+                raise KeyboardInterrupt
+            if ended:
+                row.notes.append(f"its fit ended early: {ended}")
             if row.model is not None:
                 self._ask(row, tell)
 
     def fill(self, row: Row) -> None:
         """Put the reason where a figure has none."""
-        for figure in shown(self.table.role, self.target is not None):
+        for figure in shown(self.table.role, self.target is not None, self.table.picture is not None):
             row.scores.setdefault(figure.key, Score.absent(row.reason or absence(row), figure.unit, figure.better))
 
     def _fit(self, model: Any, role: str) -> Any:

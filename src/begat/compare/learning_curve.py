@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from begat.compare.curve import METRICS, LearningCurve
+from begat.compare.picture_table import no_columns, picture_table, shows_pictures
 from begat.compare.probabilities import log_probabilities
 from begat.compare.split import check_seed, split
 from begat.compare.table import Table, table
@@ -56,7 +57,11 @@ def learning_curve(
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 2:
         raise DataError(f"repeats is {repeats!r}; give at least 2, or there is no error to show")
     check_seed(seed)
-    known = table(X, y, schema=schema, kinds=kinds, drop=drop)
+    if shows_pictures(X):
+        no_columns(schema=schema, kinds=kinds, drop=tuple(drop))
+        known = picture_table(X, y)
+    else:
+        known = table(X, y, schema=schema, kinds=kinds, drop=drop)
     if not known.classes or known.target is None:
         what = "there is no target" if known.target is None else f"the target {known.target!r} is a number"
         raise DataError(f"a learning curve compares classifiers, but {what}; give a target of classes")

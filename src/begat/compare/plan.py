@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from textwrap import fill
-from typing import Any
+from typing import Any, Literal
 
-from begat.compare.entry import Entry
+from begat.codecs.pictures import levels_of, sides
+from begat.compare.entry import BOOSTED, PICTURE_SECONDS, Entry
 from begat.compare.split import Split
 from begat.compare.table import Table
 from begat.metrics import detection, privacy, utility
 
 ALL_ROWS = 10_000
 """Detection against all rows takes this many a side, or as many as the primary figure if that has more."""
+MADE, DETECTED = 500, 64
+"""Pictures that each model is asked for, at least; pixels up to which detection sees them, and not their features."""
 SHORTEST = 1_000
 """Detection is not cut below this many rows a side to fit into the minutes."""
 
@@ -32,7 +35,8 @@ class Plan:
     """The rows, the split, the models, the figures, the time.
 
     detection_rows, detection_all_rows (against all rows), privacy_rows, utility_rows: at most this many rows a side
-    enter these figures. synthetic_rows: how many rows each model is asked for. minutes: the limit, or None.
+    enter these figures. synthetic_rows: how many rows each model is asked for. minutes: the limit, or None. Where rows
+    are pictures: picture, their shape, levels, of their pixels, and detection_by, what detection sees of them.
     """
 
     rows: int
@@ -51,6 +55,14 @@ class Plan:
     seed: int
     minutes: float | None = None
     notes: tuple[str, ...] = ()
+    picture: tuple[int, ...] | None = None
+    levels: int | None = None
+    detection_by: Literal["columns", "pixels", "features"] = "columns"
+
+    @property
+    def noun(self) -> str:
+        """What a row is."""
+        return "row" if self.picture is None else "picture"
 
     @property
     def seconds(self) -> float:
@@ -63,13 +75,25 @@ class Plan:
 
     def __str__(self) -> str:
         goal = f", target {self.target!r} ({self.task})" if self.target is not None else ", no target"
+        rows = f"{self.noun}s"
+        size = f"x {self.columns} columns"
+        figures = (
+            f"figures: detection on {self.detection_rows:,} rows a side ({self.detection_all_rows:,} against all), "
+            f"copying on {self.privacy_rows:,}" + (f", utility from {self.utility_rows:,}" if self.target else "")
+        )
+        if self.picture is not None:
+            size = f"of {sides(self.picture)} pixels, {self.levels} levels"
+            figures = (
+                f"figures: bits per dimension; feature distance and detection (by {self.detection_by}) on "
+                f"{self.detection_rows:,} pictures a side; copying on {self.privacy_rows:,}"
+            )
         limit = "" if self.minutes is None else f" (limit: {self.minutes:g} min)"
         lines = [
-            f"{self.rows:,} rows x {self.columns} columns{goal}",
-            f"split: {self.split}: {self.train:,} rows to learn from, {self.held_out:,} to judge by (seed {self.seed})",
+            f"{self.rows:,} {rows} {size}{goal}",
+            f"split: {self.split}: {self.train:,} {rows} to learn from, {self.held_out:,} to judge by "
+            f"(seed {self.seed})",
             "rows of the table: " + ", ".join(s.name for s in self.steps),
-            f"figures: detection on {self.detection_rows:,} rows a side ({self.detection_all_rows:,} against all), "
-            f"copying on {self.privacy_rows:,}" + (f", utility from {self.utility_rows:,}" if self.target else ""),
+            figures,
             f"time: about {spoken(self.seconds)}{limit}",
             *(f"note: {note}" for note in self.notes),
         ]
@@ -78,10 +102,11 @@ class Plan:
 
 def plan(table: Table, split: Split, entries: tuple[Entry, ...], *, seed: int, minutes: float | None) -> Plan:
     """The plan for these entries; detection is cut to fewer rows where the estimate exceeds the minutes."""
-    train, held = len(split.train), len(split.held_out)
+    train, held, shown = len(split.train), len(split.held_out), table.picture is not None
     learn = min(train, utility.ROWS)
     side = min(detection.ROWS, train + held)
     notes = list(table.notes)
+    pixels = len(table.schema) - (table.target is not None)
     while True:
         wide = min(side, max(held, ALL_ROWS), train + held)
         steps = tuple(
@@ -93,10 +118,13 @@ def plan(table: Table, split: Split, entries: tuple[Entry, ...], *, seed: int, m
         side = max(SHORTEST, side // 2)
     if side < min(detection.ROWS, train + held):
         notes.append(f"detection is cut to {side:,} rows a side to fit into {minutes:g} minutes")
-    if held > detection.ROWS or learn < train:
+    if shown and table.classes and all(e.name != "gradient boosting" for e in entries) and pixels > BOOSTED:
+        notes.append(f"gradient boosting is left out on more than {BOOSTED} pixels, unless it is named")
+    if (held > detection.ROWS or learn < train) and not shown:
         notes.append("large tables are sampled for detection, copying and utility; likelihoods use all held-out rows")
     if held < 100:
-        notes.append(f"only {held} held-out rows: detection and copying can tell little; read their errors")
+        few = f"only {held} held-out {table.noun}s: detection and copying can tell little; read their errors"
+        notes.append(few)
     if not split.exchangeable:
         notes.append("the split is not random: training rows are expected to be nearer, which flags no copying")
     return Plan(
@@ -107,7 +135,7 @@ def plan(table: Table, split: Split, entries: tuple[Entry, ...], *, seed: int, m
         split=split.said,
         train=train,
         held_out=held,
-        synthetic_rows=max(learn, min(held, side), wide),
+        synthetic_rows=max(held, MADE) if shown else max(learn, min(held, side), wide),
         detection_rows=min(held, side),
         detection_all_rows=wide,
         privacy_rows=min(held, privacy.ROWS),
@@ -116,11 +144,16 @@ def plan(table: Table, split: Split, entries: tuple[Entry, ...], *, seed: int, m
         seed=seed,
         minutes=minutes,
         notes=tuple(notes),
+        picture=table.picture,
+        levels=levels_of(table.schema) if shown else None,
+        detection_by="columns" if not shown else "pixels" if pixels <= DETECTED else "features",
     )
 
 
 def _seconds(entry: Entry, table: Table, train: int, held: int, side: int, wide: int) -> float:
     """Seconds on two cores, from cells and measured rates; right within a factor of two or so."""
+    if table.picture is not None:
+        return _picture_seconds(entry, table, train, held, side)
     width = len(table.schema)
     learn, once = train * width, 0.0 if entry.make is None else 0.3
     if entry.role == "twin":
@@ -129,6 +162,17 @@ def _seconds(entry: Entry, table: Table, train: int, held: int, side: int, wide:
     copying = 0.2 + 2.5e-9 * min(held, privacy.REFERENCES) * privacy.ROWS * (2 + width / 4)
     useful = 0.3 + 1e-6 * min(train, utility.ROWS) * width if table.target is not None else 0.0
     return once + (0.0 if entry.make is None else entry.cell * learn + 4e-6 * held * width) + boosted + copying + useful
+
+
+def _picture_seconds(entry: Entry, table: Table, train: int, held: int, side: int) -> float:
+    """The same of pictures: likelihoods of each class and draws take longer, and a fit has at most its seconds."""
+    pixels, made = len(table.schema), max(held, MADE)
+    if entry.role == "twin":
+        slow = {"gradient boosting": 1e-4, "logistic regression": 1e-5}.get(entry.name, 0.0)
+        return 1 + slow * min(train, 200_000) * pixels
+    judged = 4 + 1e-4 * 2 * side * min(pixels, 64) + 2.5e-9 * held * made * pixels
+    asked = 5e-3 * (held + made) * pixels / 64 if entry.cell > 4e-6 else 0.5
+    return judged + (0.0 if entry.make is None else asked + min(entry.cell * train * pixels, PICTURE_SECONDS))
 
 
 def spoken(seconds: float) -> str:

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from begat.codecs.pictures import sides
 from begat.compare.figures import BY_KEY
-from begat.compare.present import RELATIONS
+from begat.compare.present import MARKS
 from begat.estimators.whole import whole
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def plot(report: Report, path: str | os.PathLike[str]) -> Path:
     figure = Figure(figsize=(2.0 + 2.6 * max(len(panels), 1), 1.8 + 0.44 * len(names)), layout="constrained")
     figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr, call-arg]
     figure.suptitle(
-        f"{report.plan.held_out:,} held-out rows, {report.plan.columns} columns; bars are one standard error",
+        f"{report.plan.held_out:,} held-out {report.plan.noun}s, {_size(report)}; bars are one standard error",
         x=0.995, ha="right", fontsize=8.5, color="#666666",
     )  # fmt: skip
     FigureCanvasAgg(figure)
@@ -47,6 +48,11 @@ def plot(report: Report, path: str | os.PathLike[str]) -> Path:
         axis.tick_params(length=0, labelsize=9, colors=INK)
         axis.spines[:].set_visible(False)
     return saved(figure, path)
+
+
+def _size(report: Report) -> str:
+    picture = report.plan.picture
+    return f"{report.plan.columns} columns" if picture is None else f"{sides(picture)} pixels"
 
 
 def literal(name: str) -> str:
@@ -69,8 +75,13 @@ def _panels(report: Report) -> list[tuple[str, str, str]]:
     gain = "log-likelihood over independent\ncolumns, nats per row →"
     panels = [("gain", "Explains new rows", gain)]
     panels.append(("detection", "Passes for real", "detection score: 0 told apart always,\n1 never →"))
+    if report.plan.picture is not None:
+        panels = [
+            ("bits", "Explains new pictures", "bits per dimension,\n← fewer are better"),
+            ("distance", "Looks like real ones", "feature distance to held-out pictures,\n← 0 is none"),
+        ]
     if predicted is not None:
-        hint = f"{BY_KEY[predicted].title} on held-out rows →\n"
+        hint = f"{BY_KEY[predicted].title} on held-out {report.plan.noun}s →\n"
         panels.append((predicted, literal(f"Predicts {report.plan.target}"), hint))
     return panels
 
@@ -92,6 +103,9 @@ def _panel(axis: Any, report: Report, key: str, title: str, hint: str) -> None:
     top = next((r for _, r in held if r.entry.role == "ceiling"), None)
     if top is not None:
         axis.axvline(top.scores[key].value, color=COLOURS["ceiling"], linewidth=1.2, linestyle="--", zorder=1)
+    floor = next((r for _, r in held if r.entry.role == "floor"), None)
+    if key == "bits" and floor is not None:
+        axis.axvline(floor.scores[key].value, color=COLOURS["floor"], linewidth=1.2, linestyle="--", zorder=1)
     if key == "gain":
         axis.axvline(0.0, color=COLOURS["floor"], linewidth=1.2, linestyle="--", zorder=1)
     for i, row in held:
@@ -101,11 +115,15 @@ def _panel(axis: Any, report: Report, key: str, title: str, hint: str) -> None:
                       elinewidth=1.6, capsize=2.5, zorder=3)  # fmt: skip
         places = 3 if abs(score.value) < 10 else 1
         said = f"{score.value:.{places}f}".replace("-", "\N{MINUS SIGN}")
-        said = RELATIONS.get(row.relation, "") + said if key == "gain" else said
+        said = MARKS.get(key, {}).get(row.relation, "") + said
         axis.annotate(said, (score.value, i), xytext=(0, 6.5), textcoords="offset points",
                       ha="center", fontsize=9, color=colour, path_effects=[halo])  # fmt: skip
     values = [r.scores[key].value for _, r in held]
-    low, high = min(0.0 if key != "accuracy" else min(values), *values), max(*values, 0.0)
+    low, high = min(0.0 if key not in ("accuracy", "bits") else min(values), *values), max(*values, 0.0)
+    if key in ("bits", "distance"):  # with room for the errors, for the worst matter as much as the best
+        errors = [r.scores[key].stderr or 0.0 for _, r in held]
+        ends = [(v - e, v + e) for v, e in zip(values, errors, strict=True)]
+        low, high = min(low, *(a for a, _ in ends)), max(b for _, b in ends)
     if key == "detection":
         low, high = 0.0, 1.0
     room = 0.12 * ((high - low) or 1.0)

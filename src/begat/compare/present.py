@@ -15,9 +15,24 @@ from begat.metrics.score import Score, decimals
 if TYPE_CHECKING:
     from begat.compare.report import Report
 
-SHOWN = ("gain", "detection", "nearest", "utility", "accuracy", "log_loss", "calibration", "rare", "rmse", "mae", "r2")
+SHOWN = (
+    "gain",
+    "bits",
+    "distance",
+    "detection",
+    "nearest",
+    "utility",
+    "accuracy",
+    "log_loss",
+    "calibration",
+    "rare",
+    "rmse",
+    "mae",
+    "r2",
+)
 """The figures of the printed table; results.json has all."""
-RELATIONS = {"<=": "≥ ", "~": "≈ "}
+MARKS = {"gain": {"<=": "≥ ", "~": "≈ "}, "bits": {"<=": "≤ ", "~": "≈ "}}
+"""What stands before a figure that follows from a bound or an estimate of the likelihood."""
 COARSE = 0.02
 """A detection score with a larger standard error cannot see small differences, which is said."""
 ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
@@ -37,7 +52,8 @@ class Shown:
 
 def present(report: Report) -> Shown:
     """The table of a report as strings."""
-    figures = [f for f in report.measured if f.key in SHOWN]
+    left = () if report.plan.picture is None else ("gain", "rare")  # bits per dimension are the gain's
+    figures = [f for f in report.measured if f.key in SHOWN and f.key not in left]
     titles = ["model", *(_title(report, f) for f in figures), "fit\nseconds"]
     groups = [
         {"model": 0, "own": 0, "synthetic": 0, "floor": 1, "ceiling": 1, "twin": 2}[r.entry.role] for r in report.rows
@@ -79,11 +95,12 @@ def _cell(row: Row, figure: Figure) -> str:
     if score is None or score.value is None:
         return "see note" if score is not None and score.note in row.notes else ""
     flag = "!" if figure.key == "nearest" and row.copying else ""
+    mark = MARKS.get(figure.key, {}).get(row.relation, "")
     if figure.key != "gain":
-        return _two_lines(score) + flag if not flag else _two_lines(score).replace("\n", f"{flag}\n", 1)
+        return mark + (_two_lines(score) + flag if not flag else _two_lines(score).replace("\n", f"{flag}\n", 1))
     if row.entry.role == "floor":
         return "0"
-    return RELATIONS.get(row.relation, "") + _two_lines(score, sign="+")
+    return mark + _two_lines(score, sign="+")
 
 
 def _two_lines(score: Score, sign: str = "") -> str:
@@ -107,12 +124,19 @@ def _notes(report: Report, figures: list[Figure]) -> list[str]:
     if starred:
         notes.append(f"* no model beats independent columns here, so this ranks nothing: {', '.join(starred)}")
     if any(f.key == "nearest" for f in figures):
+        one = report.plan.noun
         notes.append(
-            "nearest: share of rows nearer to a training row than to a held-out row; 0.5 is ideal, ! is copying"
+            f"nearest: share of {one}s nearer to a training {one} than to a held-out {one}; 0.5 is ideal, ! is copying"
+        )
+    if any(f.key == "distance" for f in figures):
+        notes.append(f"distance: of {report.seen_by}; 0 is ideal, 1 their whole variance")
+        notes.append(
+            f"detection: gradient boosting on {report.plan.detection_by}, {report.plan.detection_rows:,} a side"
         )
     relations = {r.relation for r in report.rows}
     if "<=" in relations:
-        notes.append("≥ a lower bound of the likelihood")
+        pictures = report.plan.picture is not None
+        notes.append("≤ an upper bound of the bits" if pictures else "≥ a lower bound of the likelihood")
     if "~" in relations:
         notes.append("≈ an estimate of the likelihood")
     unwritten = [f"not written: {report.unwritten}"] if report.unwritten else []
@@ -132,28 +156,36 @@ def verdict(report: Report) -> str:
     copied = [r.name for r in report.rows if r.copying]
     looked = any(r.scores.get("nearest") and r.scores["nearest"].value is not None for r in report.rows)
     if copied:
-        said.append(f"{' and '.join(copied)} {'copies' if len(copied) == 1 else 'copy'} training rows: do not share.")
+        verb = "copies" if len(copied) == 1 else "copy"
+        said.append(f"{' and '.join(copied)} {verb} training {report.plan.noun}s: do not share.")
     elif looked:
-        said.append("No sign of copied training rows.")
+        said.append(f"No sign of copied training {report.plan.noun}s.")
     if report.interrupted:
         said.append("It was interrupted; what is shown was finished.")
     return " ".join(s for s in said if s)
 
 
 def _likelihood(report: Report) -> str:
-    rivals = [r for r in report.rows if r.entry.role in ("model", "own", "synthetic")]
+    rivals, one = [r for r in report.rows if r.entry.role in ("model", "own", "synthetic")], report.plan.noun
     if report.best is None:
         judged = any(r.scores[k].value is not None for r in rivals for k in ("gain", "detection") if k in r.scores)
         if rivals and not judged:
             return "No model could be judged; the notes say why."
-        return "No model makes held-out rows more probable than independent columns do." if rivals else ""
+        return f"No model makes held-out {one}s more probable than independent columns do." if rivals else ""
     best = next(r for r in rivals if r.name == report.best)
     score = best.scores.get("gain")
     if score is None or score.value is None:
-        return f"{report.best} has the rows hardest to tell from real ones."
+        return f"{report.best} has the {one}s hardest to tell from real ones."
     word = {"<=": "at least ", "~": "about "}.get(best.relation, "")
     near = [r.name for r in rivals if r is not best and not r.copying and _level(r, best)]
     tied = f" {' and '.join(near)} {'does' if len(near) == 1 else 'do'} as well within the errors." if near else ""
+    bits, floor = best.scores.get("bits"), report.row("floor")
+    if bits is not None and bits.finite and floor is not None and "bits" in floor.scores:
+        word = {"<=": "at most ", "~": "about "}.get(best.relation, "")
+        return (
+            f"{report.best} explains new pictures best: {word}{brief(bits)} bits per dimension, where independent "
+            f"columns take {brief(floor.scores['bits'])}.{tied}"
+        )
     return (
         f"{report.best} explains new rows best: it makes a held-out row {word}{_times(score.value)} times as probable "
         f"as independent columns do (geometric mean; gain {brief(score)} nats per row).{tied}"
@@ -182,15 +214,17 @@ def _detection(best: Row, report: Report) -> str:
     real = None if top is None else top.scores.get("detection")
     if mine is None or auc is None or mine.value is None or auc.value is None:
         return ""
-    scale = f"detection {brief(mine)}, 1 is best"
+    scale, rows = f"detection {brief(mine)}, 1 is best", f"{report.plan.noun}s"
     if real is not None and real.value is not None:
-        scale += f"; real rows {brief(real)}"
+        scale += f"; real {rows} {brief(real)}"
         if mine.stderr and mine.value > real.value - 2 * mine.stderr:
-            few = f"; {report.plan.detection_rows:,} rows a side hide small differences" if mine.stderr > COARSE else ""
-            return f"A classifier did not tell its rows from real ones ({scale}){few}."
+            side = f"; {report.plan.detection_rows:,} {rows} a side hide small differences"
+            return (
+                f"A classifier did not tell its {rows} from real ones ({scale}){side if mine.stderr > COARSE else ''}."
+            )
     strength = "almost always" if auc.value > 0.95 else "mostly" if auc.value > 0.75 else "often"
-    warning = ", so they do not stand in for real rows" if auc.value > 0.75 else ""
-    return f"A classifier tells its rows from real ones {strength} ({scale}){warning}."
+    warning = f", so they do not stand in for real {rows}" if auc.value > 0.75 else ""
+    return f"A classifier tells its {rows} from real ones {strength} ({scale}){warning}."
 
 
 def _prediction(best: Row, report: Report) -> str:

@@ -35,7 +35,7 @@ class Report:
     """plan: what was to be done. rows: what came of each entry, in the plan's order. interrupted: by Ctrl-C.
 
     finished: whether every row had its turn; a file written along the way says that it is not. unwritten: why the
-    folder lacks some of it, "" where it does not.
+    folder lacks some of it, "" where it does not. seen_by: the features that pictures are compared in, in words.
     """
 
     plan: Plan
@@ -46,6 +46,7 @@ class Report:
     interrupted: bool = False
     finished: bool = False
     unwritten: str = ""
+    seen_by: str = ""
 
     # figures ------------------------------------------------------------------------------------------------------
     @property
@@ -65,7 +66,7 @@ class Report:
     @property
     def measured(self) -> tuple[Figure, ...]:
         """The figures of this task that at least one row has a value for."""
-        held = shown(self.plan.task, self.plan.target is not None)
+        held = shown(self.plan.task, self.plan.target is not None, self.plan.picture is not None)
         return tuple(f for f in held if any(f.key in r.scores and r.scores[f.key].value is not None for r in self.rows))
 
     def ranks(self, key: str) -> bool:
@@ -157,6 +158,7 @@ class Report:
             "rule": RULE,
             "verdict": self.verdict,
             "warnings": self.warnings,
+            **({"seen_by": self.seen_by} if self.seen_by else {}),
             "figures": {
                 f.key: {"title": f.title, "about": f.about, "better": f.better, "ranks": self.ranks(f.key)}
                 for f in self.measured
@@ -184,17 +186,20 @@ class Report:
         return json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Write results.json, compare.png and one file for each of begat's models; the paths written.
+        """Write results.json, compare.png and one file for each of begat's models, of pictures samples.png; the paths.
 
         A model that cannot be saved is a warning of the report, not an error.
         """
         from begat.compare.plot import plot
+        from begat.compare.sheet import sheet
         from begat.estimators.base import Generative
 
         folder = Path(folder)
         written = [self.save_results(folder)]
         if any(r.scores for r in self.rows):
             written.append(plot(self, folder / "compare.png"))
+        if any(r.drawn is not None for r in self.rows):
+            written.append(sheet(self, folder / "samples.png"))
         for name, model in self.models.items():
             if not isinstance(model, Generative):
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -16,11 +16,18 @@ from begat.metrics.score import Score
 Status = Literal["waiting", "done", "failed", "skipped", "interrupted"]
 
 
+class Drawn(NamedTuple):
+    """pixels: (n, height, width[, channels]), levels as they are. labels: (n,) as text, or None."""
+
+    pixels: np.ndarray
+    labels: np.ndarray | None
+
+
 @dataclass
 class Row:
     """What came of one entry. reason: why, if not done. seconds: by verb. copying: why it is flagged.
 
-    log_prob: (held-out rows,) nats, where it compares with the floor's.
+    log_prob: (held-out rows,) nats, where it compares with the floor's. drawn: of pictures, some that it made.
     """
 
     entry: Entry
@@ -34,6 +41,7 @@ class Row:
     notes: list[str] = field(default_factory=list)
     model: Any = None
     log_prob: np.ndarray | None = None
+    drawn: Drawn | None = None
 
     @property
     def name(self) -> str:

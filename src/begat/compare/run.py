@@ -14,10 +14,12 @@ import numpy as np
 
 from begat.compare.entry import entries
 from begat.compare.judge import Judge
+from begat.compare.picture_judge import PictureJudge
+from begat.compare.picture_table import no_columns, picture_table, shows_pictures
 from begat.compare.plan import Plan, plan, spoken
 from begat.compare.report import Report
 from begat.compare.row import Row
-from begat.compare.split import Split, check_seed, split
+from begat.compare.split import SHARE, Split, check_seed, split
 from begat.compare.table import Table, table
 from begat.errors import BegatError, FileError
 from begat.estimators.whole import folder_place
@@ -25,6 +27,10 @@ from begat.schema import Schema
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+MOST_PICTURES = 2_000
+"""Pictures that are held out at most: bounds of a likelihood take seconds for a thousand of them."""
 
 
 class Progress(NamedTuple):
@@ -58,14 +64,19 @@ def compare(
 
     One schema is inferred from all rows and given to every model; one split, a fifth held out, serves all of them.
 
-    X: a frame, an array, a mapping of columns or what `begat.read` gave. y: an array, or the name of a column of X.
-    models: "default", some of their names, or a mapping of name to your own estimator (scikit-learn's fit and
-    predict, or begat's verbs), which joins the default ones. synthetic: rows that somebody made, a mapping of name to
-    frame or file, or files. test: held-out rows with the target, instead of a split; group: no value of that column on
-    both sides; time: the last fifth in the order of that column is held out. task: "auto", "classification" or
+    Pictures (n, h, w) or (n, h, w, channels), with their labels as y, are compared alike, in bits per dimension, and in
+    the features of a small network that learns their classes from the training pictures; at most 2,000 are held out.
+    Begat's models get them as pictures, others a frame of their pixels, x0, x1, ...
+
+    X: a frame, an array, a mapping of columns, pictures, or what `begat.read` gave. y: an array, or the name of a
+    column of X. models: "default", some of their names, or a mapping of name to your own estimator (scikit-learn's fit
+    and predict, or begat's verbs), which joins the default ones. synthetic: rows that somebody made, a mapping of name
+    to frame or file, or files. test: held-out rows with the target, instead of a split; group: no value of that column
+    on both sides; time: the last fifth in the order of that column is held out. task: "auto", "classification" or
     "regression". schema, kinds, drop: as for `begat.read`. minutes: a limit; each row has an equal share of it, what
-    takes longer is said, and no row is begun after it. out: a folder for results.json, compare.png and the models.
-    announce is called with the Plan before anything is fitted, progress with a Progress along the way.
+    takes longer is said, and no row is begun after it. out: a folder for results.json, compare.png, of pictures
+    samples.png, and the models. announce is called with the Plan before anything is fitted, progress with a Progress
+    along the way.
 
     A model that fails is a row that says why. Ctrl-C ends it and keeps what is finished (`report.interrupted`).
     Raises DataError, SchemaError and FileError for what cannot be compared.
@@ -76,7 +87,11 @@ def compare(
     if test is not None and (group is not None or time is not None):
         raise BegatError("test rows were given, so there is nothing to split by group or time; give one of them")
     out = None if out is None else folder_place(out)
-    known = table(X, y, test=test, group=group, time=time, schema=schema, kinds=kinds, drop=drop, task=task)
+    if shows_pictures(X):
+        no_columns(group=group, time=time, schema=schema, kinds=kinds, drop=tuple(drop))
+        known = picture_table(X, y, test=test, task=task)
+    else:
+        known = table(X, y, test=test, group=group, time=time, schema=schema, kinds=kinds, drop=drop, task=task)
     parts = _split(known, group, time, seed)
     chosen = entries(known, models, synthetic, seed)
     ahead = plan(known, parts, chosen, seed=seed, minutes=minutes)
@@ -91,7 +106,8 @@ def compare(
     # The floor is judged first, for the others' gain is over it; the table keeps the order of the plan.
     rows = {e.name: Row(e, status="waiting") for e in chosen}
     report.rows = list(rows.values())
-    judge, begun = Judge(known, parts, ahead), clock.perf_counter()
+    judge = (Judge if known.picture is None else PictureJudge)(known, parts, ahead)
+    begun = clock.perf_counter()
     order = sorted(ahead.steps, key=lambda s: s.role != "floor")
     share = None if minutes is None else 60 * minutes / len(order)
     behind = 0.0
@@ -111,6 +127,7 @@ def compare(
                 _write(report, report.save_results, out)
         judge.fill(row)
         behind += step.seconds
+    report.seen_by = judge.seen_by
     report.finished = all(row.status not in ("interrupted", "skipped") for row in report.rows)
     _conclude(report)
     if progress is not None:
@@ -134,7 +151,9 @@ def _split(known: Table, group: str | int | None, time: str | int | None, seed: 
     whole = known.frame.copy()
     for name in known.aside.columns:
         whole[name] = known.aside[name]
-    made = split(whole, by_class=known.target if known.classes else None, group=group, time=time, seed=seed)
+    share = SHARE if known.picture is None else min(SHARE, MOST_PICTURES / len(whole))
+    by_class = known.target if known.classes else None
+    made = split(whole, by_class=by_class, group=group, time=time, seed=seed, share=share)
     names = list(known.schema.names)
     return Split(made.train[names], made.held_out[names], made.said, made.exchangeable)
 
@@ -166,7 +185,7 @@ def _one(
 def _conclude(report: Report) -> None:
     for row in report.rows:
         if row.copying:
-            report.warnings.append(f"{row.name} copies training rows: {row.copying}")
+            report.warnings.append(f"{row.name} copies training {report.plan.noun}s: {row.copying}")
         if row.status in ("failed", "skipped"):
             report.warnings.append(f"{row.name}: {row.reason}")
         report.warnings += [f"{row.name}: {note}" for note in row.notes]

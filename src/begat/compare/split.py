@@ -35,12 +35,14 @@ def split(
     group: str | int | None = None,
     time: str | int | None = None,
     seed: int = 0,
+    share: float = SHARE,
 ) -> Split:
-    """Hold out a fifth of the rows: at random within each class of the column `by_class`, or at random without one.
+    """Hold out a fifth of the rows, or another share of them if it is by chance.
 
-    group: no value of that column on both sides. time: the last fifth in the order of that column, rows of the same
-    time on one side; dates may be text if written as 2024-12-31. A class of one row stays on the training side. Raises
-    DataError for fewer than 20 rows, unknown columns, missing groups or times, and where a side would be empty.
+    At random within each class of the column `by_class`, or at random without one. group: no value of that column on
+    both sides. time: the last fifth in the order of that column, rows of the same time on one side; dates may be text
+    if written as 2024-12-31. A class of one row stays on the training side. Raises DataError for fewer than 20 rows,
+    unknown columns, missing groups or times, and where a side would be empty.
     """
     if group is not None and time is not None:
         raise DataError("a split is by group or by time, not by both; give one of them")
@@ -52,7 +54,7 @@ def split(
     elif time is not None:
         held, said = _by_time(_complete(frame, time, "time"), time)
     else:
-        held, said = _at_random(None if by_class is None else frame[by_class], draw, len(frame))
+        held, said = _at_random(None if by_class is None else frame[by_class], draw, len(frame), share)
     train, test = (frame[keep].reset_index(drop=True) for keep in (~held, held))
     return Split(train, test, said, exchangeable=group is None and time is None)
 
@@ -72,17 +74,19 @@ def _complete(frame: pd.DataFrame, name: str | int, role: str) -> pd.Series:
     return frame[name]
 
 
-def _at_random(classes: pd.Series | None, draw: np.random.Generator, n: int) -> tuple[np.ndarray, str]:
+def _at_random(classes: pd.Series | None, draw: np.random.Generator, n: int, share: float) -> tuple[np.ndarray, str]:
     import pandas as pd
 
     code = np.zeros(n, np.int64) if classes is None else pd.factorize(classes.astype(object).map(label))[0]
     held = np.zeros(n, dtype=bool)
     for k in range(int(code.max()) + 1):
         rows = draw.permutation(np.flatnonzero(code == k))
-        held[rows[: min(len(rows) - 1, round(SHARE * len(rows)))]] = True
+        held[rows[: min(len(rows) - 1, round(share * len(rows)))]] = True
     if not held.any():
-        held[draw.permutation(n)[: round(SHARE * n)]] = True
-    return held, f"{SHARE:.0%} held out at random" + ("" if classes is None else " within each class")
+        held[draw.permutation(n)[: max(round(share * n), 1)]] = True
+    return held, f"{share:.{0 if share >= 0.095 else 1}%} held out at random" + (
+        "" if classes is None else " within each class"
+    )
 
 
 def _by_group(groups: pd.Series, name: str | int, draw: np.random.Generator) -> tuple[np.ndarray, str]:

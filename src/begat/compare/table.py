@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Table:
     """frame: every modelled column (n, D), the target among them. test: as many columns, or None.
 
-    aside: columns that only say how to split. target: its name, or None. notes: what was done on the way.
+    aside: columns that only say how to split. target: its name, or None. notes: what was done on the way. Of pictures
+    the columns are their pixels, and the schema says how a picture has them.
     """
 
     frame: pd.DataFrame
@@ -38,6 +39,16 @@ class Table:
     @property
     def classes(self) -> bool:
         return self.role == "classification"
+
+    @property
+    def picture(self) -> tuple[int, ...] | None:
+        """(height, width) or (height, width, channels) where rows are pictures."""
+        return self.schema.picture
+
+    @property
+    def noun(self) -> str:
+        """What a row is."""
+        return "row" if self.picture is None else "picture"
 
 
 def table(

@@ -46,7 +46,7 @@ STEPS, PASSES, LEAST = 7_000, 180, 500
 RATE, BETAS, BATCH = 2e-3, (0.0, 0.99), 256
 LATENT, WIDTH, DEPTH = 32, 128, 3
 """Numbers of noise beside one for each column, width and layers of the networks of a table."""
-PICTURE_RATE, PICTURE_BATCH, PICTURE_STEPS = 5e-4, 128, 2_000
+PICTURE_RATE, PICTURE_BATCH, PICTURE_STEPS = 5e-4, 128, 3_000
 PICTURE_LATENT, MAPS, BLOCKS = 64, 64, 1
 """Numbers of noise, maps at the first resolution and blocks at each of the networks of pictures."""
 PENALTY, PICTURE_PENALTY, CANDIDATES = 0.5, 1.0, 16

@@ -41,6 +41,7 @@ def copying(
     schema: Schema | None = None,
     *,
     exchangeable: bool = True,
+    alike: bool = False,
     seed: int = 0,
 ) -> Copying:
     """Whether synthetic rows copy training rows: `nearest_share` and `copied_share` against the hold-out's own.
@@ -48,9 +49,10 @@ def copying(
     Flagged where the nearest share is more than 3 standard errors above 1/2, or the share of exact copies more than 3
     above the hold-out's own (error of a difference of two shares, pooled): fresh real rows are flagged once in 370
     times. `exchangeable=False` says that training and held-out rows were not split at random (by time, by group):
-    then any model is nearer to its training rows, and the nearest share alone flags nothing.
+    then any model is nearer to its training rows, and the nearest share alone flags nothing. alike: as in
+    `nearest_share`.
     """
-    nearest = nearest_share(train, held_out, fake, schema, seed=seed)
+    nearest = nearest_share(train, held_out, fake, schema, alike=alike, seed=seed)
     copies, own = copied_share(train, fake, schema), copied_share(train, held_out, schema)
     reasons = []
     if exchangeable and nearest.value is not None and nearest.stderr and nearest.value > 0.5 + ALARM * nearest.stderr:
@@ -74,13 +76,15 @@ def nearest_share(
     *,
     rows: int = ROWS,
     references: int = REFERENCES,
+    alike: bool = False,
     seed: int = 0,
 ) -> Score:
     """Share of synthetic rows nearer to a training row than to a held-out row; ties count 1/2; 1/2 is ideal.
 
     Both sets of references are cut to the size of the smaller (and to `references`), the synthetic rows to `rows`.
     Squared distance: sum over numbers and dates of ((a - b) / sd)^2, sd over all references, plus 1 for every level
-    that differs and for every number missing on one side only.
+    that differs and for every number missing on one side only. alike: all numbers are of one unit, as pixels are, and
+    sd is 1.
 
     With 2m references i, labels L_i = 1 for training, and w_i the share of synthetic rows nearest to i, the figure is
     sum w_i L_i. A model that has not copied cannot know the labels: under their m-of-2m permutations the mean is 1/2
@@ -94,7 +98,7 @@ def nearest_share(
     a, b = (drawn(f, m, draw) for f in (train, held_out))
     s = drawn(fake, rows, draw)
     used = features(train, schema)
-    (near_a, far_a), (near_b, far_b) = _nearest(_cells((a, b, s), used))
+    (near_a, far_a), (near_b, far_b) = _nearest(_cells((a, b, s), used, alike))
     tie = np.isclose(far_a, far_b, rtol=1e-9, atol=1e-12)
     to_train = np.where(tie, 0.5, far_a < far_b)
     weight = (np.bincount(near_a, to_train, 2 * m) + np.bincount(near_b + m, 1 - to_train, 2 * m)) / len(s)
@@ -136,8 +140,8 @@ def _keys(columns: Sequence[np.ndarray]) -> np.ndarray:
     return pd.util.hash_pandas_object(pd.DataFrame(dict(enumerate(columns))), index=False).to_numpy()
 
 
-def _cells(frames: Sequence[pd.DataFrame], used: Sequence[Feature]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Each frame as scaled numbers (n, p) and codes (n, q); all but the last frame state the scale."""
+def _cells(frames: Sequence[pd.DataFrame], used: Sequence[Feature], alike: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Each frame as numbers (n, p), scaled unless alike, and codes (n, q); all but the last frame state the scale."""
     require(frames, used)
     points: list[list[np.ndarray]] = [[] for _ in frames]
     levels: list[list[np.ndarray]] = [[] for _ in frames]
@@ -151,7 +155,7 @@ def _cells(frames: Sequence[pd.DataFrame], used: Sequence[Feature]) -> list[tupl
         real = np.concatenate(values[:-1])
         real = real[~np.isnan(real)]
         centre = float(np.mean(real)) if len(real) else 0.0
-        spread = float(np.std(real)) if len(real) else 0.0
+        spread = float(np.std(real)) if len(real) and not alike else 0.0
         partly = any(np.isnan(x).any() for x in values)
         for point, level, x in zip(points, levels, values, strict=True):
             gone = np.isnan(x)
