@@ -49,7 +49,7 @@ def said(call, *parts: str) -> None:
     ("X", "parts"),
     [
         (np.arange(3), ("Expected 2D array, got 1D array instead", "Reshape your data")),
-        (np.zeros((2, 2, 2)), ("got 3D array",)),
+        (np.zeros((2, 2, 2, 2, 2)), ("got 5D array",)),
         (np.zeros((0, 3)), ("0 sample(s) (shape=(0, 3))", "no rows")),
         (np.zeros((3, 0)), ("0 feature(s) (shape=(3, 0)) while a minimum of 1 is required.",)),
         (pd.DataFrame({"a": []}), ("0 sample(s)",)),

@@ -16,7 +16,7 @@ from begat.compare.recogniser import Recogniser
 from begat.compare.table import Table, as_pandas
 from begat.compare.twins import Twin
 from begat.errors import DataError, did_you_mean
-from begat.estimators import VAE, Autoregressive, Circuit, Diffusion, Flow, NaiveBayes
+from begat.estimators import GAN, VAE, Autoencoder, Autoregressive, Circuit, Diffusion, Flow, NaiveBayes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ Part = Literal["model", "own", "synthetic", "floor", "ceiling", "twin"]
 FLOOR = "independent columns"
 CEILING = "real rows"
 STEPS, SAMPLES = 800, 20
-"""Steps that flows, diffusion and autoencoders have in a comparison, and latents behind an answer: ten seconds
+"""Steps that flows, diffusion, GANs and autoencoders have in a comparison, and latents behind an answer: ten seconds
 on two cores, where a fit of its own goes on until it stalls."""
 PICTURE_SECONDS = 180.0
 """After which a fit to pictures ends, whatever its steps: those of a few thousand of 8 x 8 take a minute at most."""
@@ -139,6 +139,29 @@ def _known(table: Table, seed: int) -> dict[str, Entry]:
             f"about {STEPS:,} steps",
             lambda: VAE(epochs=passes, samples=SAMPLES, seconds=seconds, schema=schema, random_state=seed),
             cell=rates[1],
+        ),
+        Entry(
+            "GAN",
+            "model",
+            "G(noise, y), which a discriminator cannot tell from data; draws alone, no density, here after about "
+            f"{STEPS:,} steps",
+            lambda: GAN(
+                epochs=2 * noisy if table.picture is None else noisy,
+                width="auto" if table.picture is None else 32,
+                seconds=seconds,
+                schema=schema,
+                random_state=seed,
+            ),
+            cell=rates[1],
+        ),
+        Entry(
+            "denoising autoencoder",
+            "model",
+            "each cell given others through a narrow latent, drawn by a chain that hides and restores; no density, here "
+            f"after about {STEPS:,} steps",
+            lambda: Autoencoder(epochs=passes, seconds=seconds, schema=schema, random_state=seed),
+            cell=rates[1],
+            usual=False,
         ),
         Entry(
             FLOOR,
