@@ -30,6 +30,9 @@ MODELS: dict[str, Callable[..., Any]] = {
     "autoencoder": lambda **how: VAE(**{**SMALL, "depth": 1, "latent": 2, "samples": 8, **how}),
     "flow": lambda **how: Flow(**{**SMALL, "depth": 1, "transforms": 2, "samples": 4, **how}),
     "diffusion": lambda **how: Diffusion(**{**SMALL, "width": 8, "depth": 1, "steps": 4, "samples": 4, **how}),
+    "diffusion, transformer": lambda **how: Diffusion(
+        **{**SMALL, "width": 8, "depth": 1, "steps": 4, "samples": 4, "network": "transformer", **how}
+    ),
 }
 over = pytest.mark.parametrize("name", MODELS)
 
@@ -86,8 +89,8 @@ def test_masked_pixels_are_drawn_and_known_ones_stay(fits, name):
 def test_a_picture_has_its_answer_in_any_batch(fits, name):
     X, _ = shown(40, seed=1)
     whole = fits[name].log_prob(X)
-    np.testing.assert_allclose(fits[name].log_prob(X[7:8]), whole[7:8], rtol=2e-3 if name == "diffusion" else 1e-5)
-    np.testing.assert_allclose(fits[name].log_prob(X[::-1])[::-1], whole, rtol=2e-3 if name == "diffusion" else 1e-5)
+    np.testing.assert_allclose(fits[name].log_prob(X[7:8]), whole[7:8], rtol=2e-3 if "diffusion" in name else 1e-5)
+    np.testing.assert_allclose(fits[name].log_prob(X[::-1])[::-1], whole, rtol=2e-3 if "diffusion" in name else 1e-5)
     np.testing.assert_array_equal(fits[name].log_prob(X.reshape(40, -1)), whole)
 
 
@@ -170,20 +173,23 @@ def test_the_denoiser_gives_the_mean_of_levels_under_a_normal():
     assert (nearest[:, 0, 0] * 2 + 4 - (nearest[:, 0, 0] * 2 + 4).round()).abs().max() < 1e-4 and NEAR >= 3
 
 
-def test_gradients_reach_every_parameter_and_hidden_pixels_are_told():
+@pytest.mark.parametrize("network", ["unet", "transformer"])
+def test_gradients_reach_every_parameter(network):
     X, y = shown()
-    model = Diffusion(**{**SMALL, "width": 8, "epochs": 2}).fit(X, y)
+    model = Diffusion(**{**SMALL, "width": 8, "epochs": 2, "network": network}).fit(X, y)
     start = copy.deepcopy(model.model_.net.state_dict())
-    again = Diffusion(**{**SMALL, "width": 8, "epochs": 6}).fit(X, y)
+    again = Diffusion(**{**SMALL, "width": 8, "epochs": 6, "network": network}).fit(X, y)
     moved = {n: bool((start[n] != p).any()) for n, p in again.model_.net.state_dict().items()}
     assert all(moved.values()), [n for n, m in moved.items() if not m]
 
 
-def test_diffusion_learns_lines():
+@pytest.mark.parametrize(("network", "width"), [("unet", 16), ("transformer", 64)])
+def test_diffusion_learns_lines(network, width):
     """Classes of held-out pictures at 19 of 20 at least, and bounds above those of independent pixels by 3 nats."""
     X, y = shown(600)
     X_new, y_new = shown(100, seed=5)
-    model = Diffusion(width=16, depth=1, epochs=60, batch=64, steps=10, samples=16).fit(X, y)
+    how = {"network": network, "width": width, "depth": 1 if network == "unet" else 2}
+    model = Diffusion(**how, epochs=60, batch=64, steps=10, samples=16).fit(X, y)
     assert (model.predict(X_new) == y_new).mean() >= 0.95
     assert model.log_prob(X_new, y_new).mean() > NaiveBayes().fit(X, y).log_prob(X_new, y_new).mean() + 3
     holes = X_new[:40].copy()

@@ -157,8 +157,8 @@ def _known(table: Table, seed: int) -> dict[str, Entry]:
         Entry(
             "denoising autoencoder",
             "model",
-            "each cell given others through a narrow latent, drawn by a chain that hides and restores; no density, here "
-            f"after about {STEPS:,} steps",
+            "each cell given others through a narrow latent, drawn by a chain that hides and restores; no density, "
+            f"here after about {STEPS:,} steps",
             lambda: Autoencoder(epochs=passes, seconds=seconds, schema=schema, random_state=seed),
             cell=rates[1],
             usual=False,

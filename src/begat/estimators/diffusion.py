@@ -31,6 +31,8 @@ from begat.leaves.places import Places
 from begat.maths.ode import SOLVERS, Solver
 from begat.maths.path import Way
 from begat.nets.denoiser import Denoiser, Sizes
+from begat.nets.transformer import Sizes as PatchSizes
+from begat.nets.transformer import Transformer
 from begat.nets.unet import Sizes as UNetSizes
 from begat.nets.unet import UNet
 from begat.random import Seed, mixed, seed_of
@@ -40,8 +42,11 @@ RATE, DECAY, PATIENCE, BATCH, PASSES = 2e-3, 0.1, 12, 512, 250
 WIDTH, DEPTH = 192, 3
 """Of the network of a table."""
 PICTURES_DECAY, PICTURES_BATCH, PICTURES_PASSES = 0.05, 128, 200
-CHANNELS, BLOCKS_EACH = 32, 2
-"""Of the network of pictures."""
+NETWORKS: Mapping[str, tuple[Any, Any, int, int]] = {
+    "unet": (UNetSizes, UNet, 32, 2),
+    "transformer": (PatchSizes, Transformer, 128, 4),
+}
+"""Of pictures: its sizes, the network, its width and its depth where nothing is said."""
 
 
 class Diffusion(OverPlaces):
@@ -61,8 +66,9 @@ class Diffusion(OverPlaces):
 
     path: "preserving", "exploding" or "straight"; target: "v", "velocity", "data" or "noise" (maths.path). solver:
     "dpm", "heun", "euler" or "ancestral", of `steps` steps (maths.ode). guidance: how much a class that is asked for is
-    exaggerated; 1 is the law that was learnt. samples: noise levels behind each bound. width, depth: of the network;
-    "auto" 192 and 3 residual blocks, of pictures 32 channels and 2 blocks at each of the resolutions. hide: the share
+    exaggerated; 1 is the law that was learnt. samples: noise levels behind each bound. network: of pictures, "unet"
+    or "transformer" (over patches, eight along a side). width, depth: of the network; "auto" 192 and 3 residual blocks,
+    of a U-Net 32 channels and 2 blocks at each of the resolutions, of a transformer 128 and 4. hide: the share
     of rows of which a random part is taken for known. rate, decay: the step of AdamW and its decoupled decay. batch:
     "auto" 512, of pictures 128. precision: of products of a U-Net, "auto" bfloat16 where the processor has them.
     epochs, validation, device, seconds: as of Autoregressive. leaves (kernel densities where they are asked for), task,
@@ -84,6 +90,7 @@ class Diffusion(OverPlaces):
         steps: int = 20,
         guidance: float = 1.0,
         samples: int = 32,
+        network: str = "unet",
         width: int | str = "auto",
         depth: int | str = "auto",
         hide: float = 0.25,
@@ -108,6 +115,7 @@ class Diffusion(OverPlaces):
         self.steps = steps
         self.guidance = guidance
         self.samples = samples
+        self.network = network
         self.width = width
         self.depth = depth
         self.hide = hide
@@ -172,10 +180,11 @@ class Diffusion(OverPlaces):
         assert sides is not None
         channels = sides[2] if len(sides) == 3 else 1
         labels = 0 if found.log_prior is None else len(found.log_prior)
-        width, depth = _sized(self, CHANNELS, BLOCKS_EACH)
-        self._sizes = UNetSizes(
-            sides[0], sides[1], 3 * channels, 2 * channels, labels, width, over_pixels.halvings(sides), max(depth, 1)
-        )
+        kind, _, wide, deep = NETWORKS[self.network]
+        width, depth = _sized(self, wide, deep)
+        shown = (sides[0], sides[1], 3 * channels, 2 * channels, labels, width)
+        more = (over_pixels.halvings(sides),) if kind is UNetSizes else ()
+        self._sizes = kind(*shown, *more, max(depth, 1))
         self.model_ = self._picture_model(found.scale, found.log_prior, rng)
         plan = by_gradient.plan_of(
             self, found.rows, rate=RATE, decay=PICTURES_DECAY, patience=PATIENCE,
@@ -187,7 +196,7 @@ class Diffusion(OverPlaces):
         return Model(self._joint.spec, places, net, self._label, *self._way(), **self._how())
 
     def _picture_model(self, scale: Scale, log_prior: Tensor | None, rng: torch.Generator) -> PixelDiffusion:
-        net = UNet(self._sizes, rng, half=halves(self.precision, chosen(self.device)))
+        net = NETWORKS[self.network][1](self._sizes, rng, half=halves(self.precision, chosen(self.device)))
         assert self.schema_.picture is not None
         pixels = Pixels(self.schema_.picture, scale)
         return PixelDiffusion(self._joint.spec, pixels, log_prior, net, *self._way(), **self._how())
@@ -244,7 +253,8 @@ class Diffusion(OverPlaces):
     def _layout(cls, header: Mapping[str, Any], columns: int) -> dict[str, TensorSlot]:
         model, slots = header["model"], dict[str, TensorSlot]()
         if header["schema"].get("picture") is not None:
-            shapes = UNet.layout(by_gradient.stated(UNetSizes, model["size"]))
+            kind, net, _, _ = NETWORKS[header["params"]["network"]]
+            shapes = net.layout(by_gradient.stated(kind, model["size"]))
         else:
             _, _, slots = places_file.layout_all(model["columns"], columns)
             shapes = Denoiser.layout(by_gradient.stated(Sizes, model["size"]))
@@ -266,7 +276,7 @@ class Diffusion(OverPlaces):
 
     def _restore_pictures(self, model: Mapping[str, Any]) -> None:
         scale, log_prior = over_pixels.restored(model["pixels"], self.schema_)
-        self._sizes = sizes = UNetSizes(*model["size"])
+        self._sizes = sizes = NETWORKS[self.network][0](*model["size"])
         sides = self.schema_.picture
         assert sides is not None
         channels, labels = sides[2] if len(sides) == 3 else 1, 0 if log_prior is None else len(log_prior)

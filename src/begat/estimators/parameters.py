@@ -61,6 +61,7 @@ ALLOWED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "width": (_auto_or(_whole(1, 4096)), "'auto' or a whole number from 1 to 4,096"),
     "depth": (_auto_or(_whole(0, 64)), "'auto' or a whole number from 0 to 64"),
+    "network": (lambda v: isinstance(v, str) and v in ("unet", "transformer"), "'unet' or 'transformer'"),
     "precision": (
         lambda v: isinstance(v, str) and v in ("auto", "float32", "bfloat16"),
         "'auto', 'float32' or 'bfloat16'",

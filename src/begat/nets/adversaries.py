@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
+
+from begat.nets.unet import conv, linear, normal
 
 Rows = Float[Tensor, "n d"]
 Maps = Float[Tensor, "n c h w"]
@@ -96,11 +98,11 @@ class RowJudge(nn.Module):
         super().__init__()
         width = 2 * sizes.width
         self.units = (width,) * (JUDGED + 1)
-        self.enter = _linear(sizes.columns * (1 + READ), width, rng)
-        self.label = nn.Parameter(_normal((max(sizes.labels, 1), width), rng) * 0.3)
-        self.one = nn.ModuleList(_linear(width, width, rng) for _ in range(JUDGED))
-        self.two = nn.ModuleList(_linear(width, width, rng, by=0.5) for _ in range(JUDGED))
-        self.leave = _linear(width, 1, rng, by=0.1)
+        self.enter = linear(sizes.columns * (1 + READ), width, rng)
+        self.label = nn.Parameter(normal((max(sizes.labels, 1), width), rng) * 0.3)
+        self.one = nn.ModuleList(linear(width, width, rng) for _ in range(JUDGED))
+        self.two = nn.ModuleList(linear(width, width, rng, by=0.5) for _ in range(JUDGED))
+        self.leave = linear(width, 1, rng, by=0.1)
 
     def read(self, z: Rows) -> Float[Tensor, "n f"]:
         """What it sees of scores."""
@@ -127,10 +129,10 @@ class Layers(nn.Module):
     def __init__(self, inner: int, outer: int, sizes: RowSizes, rng: Generator | None, *, last: float):
         super().__init__()
         width = sizes.width
-        self.enter = _linear(inner, width, rng)
-        self.label = nn.Parameter(_normal((max(sizes.labels, 1), width), rng) * 0.5)
-        self.inner = nn.ModuleList(_linear(width, width, rng, by=math.sqrt(2)) for _ in range(sizes.depth - 1))
-        self.leave = _linear(width, outer, rng, by=last)
+        self.enter = linear(inner, width, rng)
+        self.label = nn.Parameter(normal((max(sizes.labels, 1), width), rng) * 0.5)
+        self.inner = nn.ModuleList(linear(width, width, rng, by=math.sqrt(2)) for _ in range(sizes.depth - 1))
+        self.leave = linear(width, outer, rng, by=last)
 
     def forward(self, x: Rows, label: Label | None) -> Float[Tensor, "n o"]:
         h = self.enter(x) + (self.label[0] if label is None else self.label[label])
@@ -150,14 +152,14 @@ class PictureGenerator(nn.Module):
         self.in_half = False
         self.sides, top = sizes.sides(), len(sizes.sides()) - 1
         self.base = (sizes.wide(top), *self.sides[-1])
-        self.enter = _linear(sizes.latent, math.prod(self.base), rng)
-        self.label = nn.Parameter(_normal((max(sizes.labels, 1), math.prod(self.base)), rng))
+        self.enter = linear(sizes.latent, math.prod(self.base), rng)
+        self.label = nn.Parameter(normal((max(sizes.labels, 1), math.prod(self.base)), rng))
         self.blocks, self.across = nn.ModuleList(), nn.ModuleList()
         for level in range(top, -1, -1):
             self.blocks.append(nn.Sequential(*(Residual(sizes.wide(level), rng) for _ in range(sizes.depth))))
             if level:
-                self.across.append(_conv(sizes.wide(level), sizes.wide(level - 1), rng, size=1))
-        self.leave = _conv(sizes.maps, sizes.channels, rng)
+                self.across.append(conv(sizes.wide(level), sizes.wide(level - 1), rng, size=1))
+        self.leave = conv(sizes.maps, sizes.channels, rng)
 
     def forward(self, noise: Float[Tensor, "n e"], label: Label | None) -> Maps:
         with torch.autocast(noise.device.type, torch.bfloat16, enabled=self.in_half):
@@ -181,15 +183,15 @@ class PictureDiscriminator(nn.Module):
         super().__init__()
         self.in_half = False
         self.sides, top = sizes.sides(), len(sizes.sides()) - 1
-        self.enter = _conv(sizes.channels, sizes.maps, rng)
+        self.enter = conv(sizes.channels, sizes.maps, rng)
         self.blocks, self.across = nn.ModuleList(), nn.ModuleList()
         for level in range(top + 1):
             self.blocks.append(nn.Sequential(*(Residual(sizes.wide(level), rng) for _ in range(sizes.depth))))
             if level < top:
-                self.across.append(_conv(sizes.wide(level), sizes.wide(level + 1), rng, size=1))
+                self.across.append(conv(sizes.wide(level), sizes.wide(level + 1), rng, size=1))
         inner, self.units = sizes.wide(top) * math.prod(self.sides[-1]), ()
-        self.leave = _linear(inner, 1, rng)
-        self.label = nn.Parameter(_normal((max(sizes.labels, 1), inner), rng) / inner**0.5)
+        self.leave = linear(inner, 1, rng)
+        self.label = nn.Parameter(normal((max(sizes.labels, 1), inner), rng) / inner**0.5)
 
     def read(self, x: Maps) -> Maps:
         """What it sees of pictures: all."""
@@ -212,7 +214,7 @@ class Residual(nn.Module):
 
     def __init__(self, width: int, rng: Generator | None):
         super().__init__()
-        self.one, self.two = _conv(width, width, rng, by=math.sqrt(2)), _conv(width, width, rng, by=0.1)
+        self.one, self.two = conv(width, width, rng, by=math.sqrt(2)), conv(width, width, rng, by=0.1)
 
     def forward(self, x: Maps) -> Maps:
         return x + self.two(F.leaky_relu(self.one(F.leaky_relu(x, SLOPE)), SLOPE))
@@ -227,27 +229,3 @@ def _waves(z: Rows, count: int) -> Rows:
     """Scores and cosines of their ranks -> (n, (count + 1) D)."""
     k = torch.arange(1, count + 1, dtype=z.dtype, device=z.device)[:, None]
     return torch.cat([z, torch.cos(math.pi * k * torch.special.ndtr(z)[:, None]).flatten(1)], 1)
-
-
-def _linear(inner: int, outer: int, rng: Generator | None, by: float = 1.0) -> nn.Linear:
-    return _drawn(nn.Linear(inner, outer, device="meta"), inner, rng, by)
-
-
-def _conv(inner: int, outer: int, rng: Generator | None, *, size: int = 3, by: float = 1.0) -> nn.Conv2d:
-    made = nn.Conv2d(inner, outer, size, padding=size // 2, device="meta")
-    return _drawn(made, inner * size * size, rng, by)
-
-
-def _drawn(layer: Any, fan: int, rng: Generator | None, by: float) -> Any:
-    """A layer with normal weights of deviation by / sqrt(fan); without a generator only its shape."""
-    if rng is None:
-        return layer
-    made = layer.to_empty(device="cpu")
-    with torch.no_grad():
-        made.weight.copy_(_normal(tuple(made.weight.shape), rng) * by / math.sqrt(fan))
-        made.bias.zero_()
-    return made
-
-
-def _normal(shape: tuple[int, ...], rng: Generator | None) -> Tensor:
-    return torch.empty(shape, device="meta") if rng is None else torch.randn(shape, generator=rng)

@@ -49,25 +49,25 @@ class UNet(nn.Module):
         super().__init__()
         self.sizes, self.in_half = sizes, half
         c, told = sizes.channels, 4 * sizes.channels
-        self.waves = _linear(2 * SCALES, told, rng)
-        self.tell = _linear(told, told, rng)
-        self.label = nn.Parameter(_normal((sizes.labels + 1, told), rng))
-        self.enter = _conv(sizes.inputs, c, rng)
+        self.waves = linear(2 * SCALES, told, rng)
+        self.tell = linear(told, told, rng)
+        self.label = nn.Parameter(normal((sizes.labels + 1, told), rng))
+        self.enter = conv(sizes.inputs, c, rng)
         self.down, self.fall = nn.ModuleList(), nn.ModuleList()
         for level in range(sizes.halvings + 1):
             width = sizes.wide(level)
             self.down.extend(Block(width, width, told, rng) for _ in range(sizes.depth))
             if level < sizes.halvings:
-                self.fall.append(_conv(width, sizes.wide(level + 1), rng))
+                self.fall.append(conv(width, sizes.wide(level + 1), rng))
         self.middle = Attention(sizes.wide(sizes.halvings), rng)
         self.up, self.rise = nn.ModuleList(), nn.ModuleList()
         for level in reversed(range(sizes.halvings + 1)):
             width = sizes.wide(level)
             self.up.extend(Block(2 * width, width, told, rng) for _ in range(sizes.depth))
             if level:
-                self.rise.append(_conv(width, sizes.wide(level - 1), rng))
+                self.rise.append(conv(width, sizes.wide(level - 1), rng))
         self.gain = nn.Parameter(torch.ones(c, 1, 1))
-        self.leave = _conv(c, sizes.outputs, rng, by=0.0)
+        self.leave = conv(c, sizes.outputs, rng, by=0.0)
         if rng is not None:
             self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -110,9 +110,9 @@ class Block(nn.Module):
     def __init__(self, inner: int, outer: int, told: int, rng: Generator | None):
         super().__init__()
         self.before, self.between = nn.Parameter(torch.ones(inner, 1, 1)), nn.Parameter(torch.ones(outer, 1, 1))
-        self.one, self.two = _conv(inner, outer, rng), _conv(outer, outer, rng, by=0.1)
-        self.told = _linear(told, 2 * outer, rng, by=0.1)
-        self.across = _conv(inner, outer, rng, size=1) if inner != outer else nn.Identity()
+        self.one, self.two = conv(inner, outer, rng), conv(outer, outer, rng, by=0.1)
+        self.told = linear(told, 2 * outer, rng, by=0.1)
+        self.across = conv(inner, outer, rng, size=1) if inner != outer else nn.Identity()
 
     def forward(self, x: Maps, told: Float[Tensor, "n t"]) -> Float[Tensor, "n d h w"]:
         h = self.one(F.silu(_even(x, self.before)))
@@ -127,7 +127,7 @@ class Attention(nn.Module):
     def __init__(self, width: int, rng: Generator | None):
         super().__init__()
         self.gain = nn.Parameter(torch.ones(width, 1, 1))
-        self.ask, self.answer = _conv(width, 3 * width, rng, size=1), _conv(width, width, rng, size=1, by=0.1)
+        self.ask, self.answer = conv(width, 3 * width, rng, size=1), conv(width, width, rng, size=1, by=0.1)
         self.heads = max(width // 32, 1)
 
     def forward(self, x: Maps) -> Maps:
@@ -148,13 +148,14 @@ def _even(x: Maps, gain: Float[Tensor, "c 1 1"]) -> Maps:
     return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-6) * gain.to(x.dtype)
 
 
-def _conv(inner: int, outer: int, rng: Generator | None, *, size: int = 3, by: float = 1.0) -> nn.Conv2d:
+def conv(inner: int, outer: int, rng: Generator | None, *, size: int = 3, by: float = 1.0) -> nn.Conv2d:
     """A convolution that keeps the size, with normal weights of deviation by / sqrt(fan-in), drawn from rng."""
     made = nn.Conv2d(inner, outer, size, padding=size // 2, device="meta")
     return _drawn(made, inner * size * size, rng, by)
 
 
-def _linear(inner: int, outer: int, rng: Generator | None, by: float = 1.0) -> nn.Linear:
+def linear(inner: int, outer: int, rng: Generator | None, by: float = 1.0) -> nn.Linear:
+    """A layer with normal weights of deviation by / sqrt(inner), drawn from rng; without one only its shape."""
     return _drawn(nn.Linear(inner, outer, device="meta"), inner, rng, by)
 
 
@@ -163,11 +164,11 @@ def _drawn(layer: Any, fan: int, rng: Generator | None, by: float) -> Any:
         return layer
     made = layer.to_empty(device="cpu")
     with torch.no_grad():
-        made.weight.copy_(_normal(tuple(made.weight.shape), rng) * by / math.sqrt(fan))
+        made.weight.copy_(normal(tuple(made.weight.shape), rng) * by / math.sqrt(fan))
         made.bias.zero_()
     return made
 
 
-def _normal(shape: tuple[int, ...], rng: Generator | None) -> Tensor:
+def normal(shape: tuple[int, ...], rng: Generator | None) -> Tensor:
     """Normal numbers; without a generator only their shape."""
     return torch.empty(shape, device="meta") if rng is None else torch.randn(shape, generator=rng)
