@@ -1,9 +1,9 @@
-"""The latent of a plain autoencoder against a variational one's: codes of any law, and codes near a normal's.
+"""The latent of a plain autoencoder against a variational one's: codes of no law, and codes near a normal's.
 
-Both squeeze digits of 8 x 8 pixels into a few numbers and restore them. Nothing tells the plain one where its codes
-shall lie, so that a draw from N(0, I) hits none of them, nor all that often does one from a normal of their own mean
-and covariance; the variational one pays for each nat by which a code says more than N(0, I), and draws of that are
-digits. Counted by a logistic regression that knows real digits: it is sure of a picture where it gives a class 90%.
+Both squeeze digits of 8 x 8 pixels into a few numbers and restore them as well. Nothing tells the plain one where its
+codes shall lie: N(0, I) has its draws elsewhere, and a normal of the codes' own mean and covariance between them. The
+variational one pays for each nat by which a code says more than N(0, I), and so draws of that are digits. They are
+counted by a logistic regression of real digits, which is sure of a picture where it gives a class 90%.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 import numpy as np
 from canvas import AMBER, BLUE, FAINT, GREEN, GREY, INK, PLUM, panels, plane, run
 from matplotlib.colors import ListedColormap
+from matplotlib.patheffects import withStroke
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 import begat
 
-SHADES = (BLUE, AMBER, GREEN, PLUM, "#b5543c", "#4aa3b5", "#8c8c3a", "#d183a9", "#5b4a3a", "#93a8c9")
-ROWS, TIMES = 300, 10
+SHADES = ListedColormap([BLUE, AMBER, GREEN, PLUM, "#b5543c", "#4aa3b5", "#8c8c3a", "#d183a9", "#5b4a3a", "#93a8c9"])
+DRAWS, TIMES, LATENT = 500, 8, 16
 
 
 def shown(model, z: np.ndarray) -> np.ndarray:
@@ -27,52 +28,57 @@ def shown(model, z: np.ndarray) -> np.ndarray:
 
 def draw(quick: bool):
     rng = np.random.default_rng(0)
-    digits = load_digits()
-    order = rng.permutation(len(digits.images))
+    digits, order = load_digits(), rng.permutation(1_797)
     X, y = digits.images[order].astype(np.uint8), digits.target[order]
-    X, y, held, truth = X[:1_400], y[:1_400], X[1_400:], y[1_400:]
-    judge = LogisticRegression(C=0.01, max_iter=1_000).fit(X.reshape(-1, 64), y)
+    seen, held = X[:1_400], X[1_400:]
+    judge = LogisticRegression(C=0.01, max_iter=1_000).fit(seen.reshape(-1, 64), y[:1_400])
 
     def sure(pictures: np.ndarray) -> float:
         return (judge.predict_proba(pictures.reshape(-1, 64)).max(1) > 0.9).mean()
 
-    def fitted(latent: int):
-        how = {"latent": latent, "width": 16 if quick else 128, "batch": 128, "epochs": 1 if quick else 25}
-        return begat.Autoencoder(noise="none", **how).fit(X), begat.VAE(hide=0.0, **how).fit(X)
-
-    figure, axes = panels(5, "Codes of any law, and codes near a normal's", size=(3.0, 3.0))
-    for axis, model, name in zip(axes, fitted(2), ("autoencoder", "VAE"), strict=False):
-        z = model.encode(X)
-        limit = 1.05 * np.quantile(abs(z), 0.999)
-        plane(axis, f"{name}: codes of 2 numbers", limit)
-        axis.scatter(z[:, 0], z[:, 1], c=y, cmap=ListedColormap(SHADES), s=5, alpha=0.7, linewidths=0)
-        circle = 2 * np.exp(2j * np.pi * np.linspace(0, 1, 100))
-        axis.plot(circle.real, circle.imag, color=INK, linewidth=1)
-        spread = " and ".join(f"{each:.1f}" for each in z.std(0))
-        axis.set_xlabel(f"deviations {spread}; circle: N(0, I), 2 of them", fontsize=8, color=GREY, loc="left")
-        for digit in range(10):
-            at = np.median(z[y == digit], 0)
-            axis.annotate(str(digit), at, ha="center", va="center", fontsize=10, fontweight="bold", color=INK)
-
-    plain, variational = fitted(8)
-    normal = rng.normal(size=(ROWS, 8))
-    z = plain.encode(X)
-    own = z.mean(0) + normal @ np.linalg.cholesky(np.cov(z.T)).T
-    print(f"sure of {sure(held):.0%} of real digits, right of {judge.score(held.reshape(-1, 64), truth):.0%}")
-    for axis, model, at, name in (
-        (axes[2], plain, normal, "autoencoder, N(0, I)"),
-        (axes[3], plain, own, "autoencoder, a normal of its codes"),
-        (axes[4], variational, normal, "VAE, N(0, I)"),
+    print(f"real digits: {judge.score(held.reshape(-1, 64), y[1_400:]):.0%} right, sure of {sure(held):.0%}")
+    normal = rng.normal(size=(DRAWS, LATENT))
+    how = {"width": 16, "epochs": 1} if quick else {"width": 128, "epochs": 20, "batch": 128}
+    figure, axes = panels(3, "Codes of no law, and codes near a normal's", size=(3.4, 3.6), rows=2)
+    for row, (name, kind, own) in enumerate(
+        (("autoencoder", begat.Autoencoder, {"noise": "none"}), ("VAE", begat.VAE, {"hide": 0.0}))
     ):
-        made, restored = shown(model, at), sure(shown(model, model.encode(held)))
-        said = f"sure of {sure(made):.0%}; of restored digits {restored:.0%}"
-        print(f"{name}: {said}")
-        plane(axis, name, (-0.5, 62.5, 62.5, -0.5))
-        board = np.pad(made[:49], ((0, 0), (0, 1), (0, 1))).reshape(7, 7, 9, 9).transpose(0, 2, 1, 3).reshape(63, 63)
-        axis.imshow(board, cmap="Greys", vmin=0, vmax=16, aspect="auto")
-        axis.hlines(np.arange(8.0, 62, 9), -0.5, 62.5, color=FAINT, linewidth=0.8)
-        axis.vlines(np.arange(8.0, 62, 9), -0.5, 62.5, color=FAINT, linewidth=0.8)
-        axis.set_xlabel(said, fontsize=8, color=GREY, loc="left")
+        codes, *boards = axes[3 * row : 3 * row + 3]
+        z = kind(latent=2, **how, **own).fit(seen).encode(seen)
+        plane(codes, f"{name}: codes of 2 numbers", 1.05 * np.quantile(abs(z), 0.999))
+        codes.scatter(z[:, 0], z[:, 1], c=y[:1_400], cmap=SHADES, s=6, alpha=0.7, linewidths=0)
+        turn = np.linspace(0, 2 * np.pi, 100)
+        codes.plot(2 * np.cos(turn), 2 * np.sin(turn), color=INK, linewidth=1)
+        said = " and ".join(f"{each:.1f}" for each in z.std(0))
+        codes.set_xlabel(f"deviations {said}; circle: 2 of N(0, I)", fontsize=8.5, color=GREY, loc="left")
+        for digit in range(10):
+            at = np.median(z[y[:1_400] == digit], 0)
+            codes.annotate(
+                str(digit),
+                at,
+                ha="center",
+                va="center",
+                fontsize=11,
+                fontweight="bold",
+                color=INK,
+                path_effects=[withStroke(linewidth=3, foreground="white")],
+            )
+
+        model = kind(latent=LATENT, **how, **own).fit(seen)
+        z, restored = model.encode(seen), sure(shown(model, model.encode(held)))
+        fitted = z.mean(0) + normal @ np.linalg.cholesky(np.cov(z.T)).T
+        said = f"{name}: sure of {restored:.0%} of restored digits"
+        for axis, at, law in ((boards[0], normal, "N(0, I)"), (boards[1], fitted, "a normal fitted to codes")):
+            made = shown(model, at)
+            said += f", {sure(made):.0%} of draws from {law}"
+            plane(axis, f"{name}: {law}, decoded", (-0.5, 70.5, 70.5, -0.5))
+            board = np.pad(made[:64], ((0, 0), (0, 1), (0, 1))).reshape(8, 8, 9, 9).transpose(0, 2, 1, 3)
+            axis.imshow(board.reshape(72, 72), cmap="Greys", vmin=0, vmax=16, aspect="auto")
+            axis.hlines(np.arange(8, 70, 9), -0.5, 70.5, color=FAINT, linewidth=0.8)
+            axis.vlines(np.arange(8, 70, 9), -0.5, 70.5, color=FAINT, linewidth=0.8)
+            below = f"{LATENT} numbers; {sure(made):.0%} surely digits, of restored ones {restored:.0%}"
+            axis.set_xlabel(below, fontsize=8.5, color=GREY, loc="left")
+        print(said)
     return figure
 
 

@@ -12,15 +12,15 @@ BLUE, AMBER, GREEN, PLUM = "#2f5d8a", "#c28e2c", "#3a8f5c", "#7b4b94"
 HERE = Path(__file__).parent
 
 
-def panels(count: int, title: str, *, size: tuple[float, float] = (3.4, 3.4)) -> tuple[Any, list[Any]]:
-    """A figure with a title and so many square panels side by side."""
+def panels(count: int, title: str, *, size: tuple[float, float] = (3.4, 3.4), rows: int = 1) -> tuple[Any, list[Any]]:
+    """A figure with a title and so many square panels side by side, in so many rows."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(size[0] * count, size[1] + 0.5), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(size[0] * count, size[1] * rows + 0.5), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
-    axes = list(figure.subplots(1, count, squeeze=False)[0])
+    axes = list(figure.subplots(rows, count, squeeze=False).flat)
     for axis in axes:
         axis.tick_params(length=0, labelsize=8, colors=GREY)
         axis.spines[:].set_visible(False)

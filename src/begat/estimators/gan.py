@@ -213,7 +213,9 @@ class GAN(OverPlaces):
         batch = min(batch, len(rows.cells))
         plan = by_gradient.plan_of(self, rows, rate=rate, decay=0.0, patience=None, batch=batch, passes=PASSES)
         steps = min(max(plan.steps, LEAST), most) if self.epochs == "auto" else plan.steps
-        return replace(plan, steps=steps, betas=BETAS, warm=0.02, cool=0.5, clip=None, every=max(steps // 20, 1))
+        return replace(
+            plan, steps=steps, betas=BETAS, warm=0.02, cool=0.5, clip=None, every=max(steps // 20, 1), last=True
+        )
 
     def _row_model(self, places: list[Places], rng: Generator) -> Model:
         self._own = places

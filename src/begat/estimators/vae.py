@@ -4,28 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from os import PathLike
-from time import monotonic
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from begat.codecs.levels import Missing, Unseen
 from begat.core import Likelihood
-from begat.estimators import by_gradient, places_file
+from begat.estimators import by_gradient, coded
 from begat.estimators.over_places import OverPlaces
 from begat.estimators.store import Slot as TensorSlot
 from begat.families.vae import VAE as Model
 from begat.leaves.places import Places
 from begat.nets.coder import Coder
-from begat.random import Seed, generator, mixed, seed_of
+from begat.random import Seed
 from begat.schema import Schema
-
-EMBED, RANK = 16, 48
-"""Numbers of an embedding, and waves that a law of numbers is tilted by."""
-RATE, DECAY, PATIENCE = 3e-3, 0.1, 7
 
 
 class VAE(OverPlaces):
@@ -98,6 +92,7 @@ class VAE(OverPlaces):
         self.random_state = random_state
 
     model_: Model
+    _size: coded.Size
 
     # fit ----------------------------------------------------------------------------------------------------------
     def fit(
@@ -110,20 +105,11 @@ class VAE(OverPlaces):
         tell: Callable[[int, int, float | None], Any] | None = None,
     ) -> Self:
         """Learn the joint of X and y; arguments as of Autoregressive.fit."""
-        started = monotonic()
-        rows, seed = self._counted(X, y, sample_weight, checkpoint), seed_of(self.random_state)
-        size = Size(self.latent, self.width, EMBED, RANK, self.depth)
-        self.model_ = self._model(rows.places, size, torch.Generator().manual_seed(mixed(seed, "weights")))
-        examples, floor = by_gradient.as_cells(rows)
-        plan = by_gradient.plan_of(self, rows, rate=RATE, decay=DECAY, patience=PATIENCE)
-        by_gradient.learn(
-            self, rows, examples, plan, floor=floor, sizes=list(size), started=started, checkpoint=checkpoint, tell=tell
-        )
+        coded.fit(self, X, y, sample_weight, checkpoint, tell)
         return self
 
-    def _model(self, places: list[Places], size: Size, rng: torch.Generator) -> Model:
-        self._size = size
-        net = Coder(by_gradient.scales(places), **size._asdict(), rng=rng)
+    def _model(self, places: list[Places], rng: torch.Generator) -> Model:
+        net = Coder(by_gradient.scales(places), **self._size._asdict(), rng=rng)
         how = {"beta": float(self.beta), "free": float(self.free), "hide": float(self.hide), "samples": self.samples}
         return Model(self._joint.spec, places, net, **how)  # type: ignore[arg-type]
 
@@ -136,17 +122,11 @@ class VAE(OverPlaces):
     # the latent ---------------------------------------------------------------------------------------------------
     def encode(self, X: Any) -> np.ndarray:
         """The mean of q(z | x), of what is known of each row -> (n, latent), in units of the prior's deviation."""
-        check_is_fitted(self, "model_")
-        batch = self.border_.partial(X, self.unseen)
-        return self.model_.encode(self._joint.put(batch)).numpy()
+        return coded.encode(self, X)
 
     def decode(self, z: Any, random_state: Seed = None) -> Any:
         """A row drawn from P(x | z) for each latent (n, latent), as a frame like X."""
-        check_is_fitted(self, "model_")
-        latent = by_gradient.latent(z, self.model_.net.latent)
-        rng = generator(random_state)
-        drawn = self.model_.decode(torch.from_numpy(latent), generator=rng)
-        return self.border_.decode(self._joint.taken(drawn), generator=rng)[0]
+        return coded.decode(self, z, random_state)
 
     def interpolate(self, a: Any, b: Any, steps: int = 8, random_state: Seed = None) -> Any:
         """Rows drawn along the way between the latents of two rows (frames of one row) -> a frame of `steps` rows.
@@ -167,24 +147,7 @@ class VAE(OverPlaces):
 
     @classmethod
     def _layout(cls, header: Mapping[str, Any], columns: int) -> dict[str, TensorSlot]:
-        model = header["model"]
-        sizes, intervals, slots = places_file.layout_all(model["columns"], columns)
-        size = by_gradient.stated(Size, model["size"])
-        shapes = Coder.layout(sizes, intervals, **size._asdict())
-        return slots | {f"net.{name}": TensorSlot(shape, torch.float32) for name, shape in shapes.items()}
+        return coded.layout(header, columns, sure=False)
 
     def _restore(self, model: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
-        places = places_file.restored_all(model["columns"], tensors, self._joint.slots)
-        self.model_ = self._model(places, Size(*model["size"]), torch.Generator().manual_seed(0))
-        by_gradient.load(self.model_, tensors)
-        places_file.set_course(self, model)
-
-
-class Size(NamedTuple):
-    """The sizes of encoder and decoder."""
-
-    latent: int
-    width: int
-    embed: int
-    rank: int
-    depth: int
+        coded.restore(self, model, tensors)

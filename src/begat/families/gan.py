@@ -99,7 +99,7 @@ class Scores:
         free = torch.full((n,), -1)
         found = Found(cells, none, none + 1, unknown, free, torch.zeros(n, dtype=torch.float64), none)
         classes = free if label is None else label.cpu()
-        u = torch.special.ndtr(points.cpu())
+        u = torch.special.ndtr(points.cpu()).clamp(EDGE, 1 - EDGE)  # beyond which no real row lies, either
         return self.cube.write(nothing, found, u, classes, {}, generator=generator)
 
 

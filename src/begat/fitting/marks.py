@@ -80,7 +80,9 @@ class Marks:
         """End with the last weights or the best ones; where the fit was cut short, with whichever are better."""
         run = self.run
         best = run.best
-        if run.ended in (INTERRUPTED, STOPPED):
+        if self.plan.last and run.ended != DIVERGED:
+            best = {name: value.clone() for name, value in (taken(self.model) | run.average).items()}
+        elif run.ended in (INTERRUPTED, STOPPED):
             last = {name: value.clone() for name, value in (taken(self.model) | run.average).items()}
             if not best or self.score is None or float(self._scores(last).mean()) > run.best_score:
                 best = last

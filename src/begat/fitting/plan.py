@@ -26,7 +26,8 @@ class Plan:
     as a cosine. clip: the norm that a gradient is cut to. decay: of weights that are matrices, per unit of rate.
     average: the largest decay of the running mean of the weights, (1 + step) / (10 + step) at first, which is what the
     fit gives; 0 for none, 1 for the mean over the last ninth or so of all steps. every: steps between two marks, at
-    which a fit is scored and left in its checkpoint. patience: marks without a better score at which it stops. seed:
+    which a fit is scored and left in its checkpoint. patience: marks without a better score at which it stops. last:
+    whether it ends with its last weights whatever their scores, which then only tell how it went. seed:
     the order of the rows is a function of (seed, epoch), noise one of (seed, step, player).
 
     Loshchilov and Hutter, "Decoupled weight decay regularization" (2019), algorithm 2.
@@ -43,6 +44,7 @@ class Plan:
     average: float = 0.0
     every: int = 100
     patience: int | None = None
+    last: bool = False
     seed: int = 0
 
     def rate_at(self, step: int) -> float:
