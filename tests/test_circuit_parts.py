@@ -59,7 +59,7 @@ over = pytest.mark.parametrize("name", COLUMNS)
 
 def placed(name: str) -> tuple[Places, Batch, torch.Tensor]:
     recipe, table = Circuit(), frames.as_frame(COLUMNS[name])
-    rows = training.of_table(recipe, table, target.split(table, None, "density", None))
+    rows = training.of_table(recipe, table, target.split(table, None, "density", None), None)
     recipe._set_out(rows.border)
     made = cut(LEAVES.get(name, "auto"), recipe._joint.slots, rows, recipe._joint.put)
     return made.places[0], rows.first, made.cells[:, 0].long()

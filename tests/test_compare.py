@@ -164,7 +164,7 @@ def test_a_twin_takes_missing_cells_and_levels_it_has_never_seen(family):
 
 # the report -----------------------------------------------------------------------------------------------------------
 def test_every_row_and_figure_is_there_or_says_why(report):
-    assert [r.entry.role for r in report.rows] == [*["model"] * 7, "floor", "ceiling", "twin", "twin"]
+    assert [r.entry.role for r in report.rows] == [*["model"] * 8, "floor", "ceiling", "twin", "twin"]
     for row in report.rows:
         assert row.status == "done"
         for score in row.scores.values():
@@ -634,7 +634,7 @@ def quick_pictures():
     known = entry._known
 
     def fewer(table, seed):
-        slow = ("circuit", "autoregressive", "flow", "diffusion", "VAE", "gradient boosting")
+        slow = ("circuit", "autoregressive", "flow", "diffusion", "VAE", "GAN", "gradient boosting")
         return {n: e for n, e in known(table, seed).items() if table.picture is None or n not in slow}
 
     with pytest.MonkeyPatch.context() as patch:
