@@ -45,6 +45,7 @@ tables: .venv/installed
 	$(BIN)/python bench/families.py --family flow
 	$(BIN)/python bench/families.py --family diffusion
 	$(BIN)/python bench/families.py --family vae
+	$(BIN)/python bench/families.py --family gan
 
 peers: tables
 	$(BIN)/python bench/peers.py

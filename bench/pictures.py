@@ -56,6 +56,7 @@ def digits() -> None:
     X, y, X_new, y_new = split()
     families: dict[str, Any] = {
         "naive Bayes": NaiveBayes(), "circuit": Circuit(), "autoregressive": Autoregressive(), "flow": Flow(),
+        "flow, 10 affine maps of width 256": Flow(maps="affine", transforms=10, width=256),
         "VAE": VAE(), "diffusion": Diffusion(),
     }  # fmt: skip
     for name, model in families.items():
