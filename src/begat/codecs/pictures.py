@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,8 +55,6 @@ def schema_of(pictures: np.ndarray, given: Schema | None = None, *, files: bool 
         moved = "; channels come last: np.moveaxis(X, 1, -1)" if shape[0] in (1, 3, 4) else ""
         raise DataError(f"X has the shape {pictures.shape}; expected {SIDES}{moved}")
     if given is not None:
-        from dataclasses import replace
-
         return replace(given, picture=shape)
     kind = pictures.dtype.kind
     if kind not in "biuf":

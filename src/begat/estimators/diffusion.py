@@ -176,13 +176,11 @@ class Diffusion(OverPlaces):
 
     def _of_pictures(self, read: Training, rng: torch.Generator) -> tuple[Cut, Batch, Plan]:
         """The fit to pictures; sets the model."""
-        found, sides = over_pixels.pixels(read, self._joint, self.schema_), self.schema_.picture
-        assert sides is not None
-        channels = sides[2] if len(sides) == 3 else 1
+        found, sides = over_pixels.pixels(read, self._joint, self.schema_), over_pixels.whole(self.schema_)
         labels = 0 if found.log_prior is None else len(found.log_prior)
         kind, _, wide, deep = NETWORKS[self.network]
         width, depth = _sized(self, wide, deep)
-        shown = (sides[0], sides[1], 3 * channels, 2 * channels, labels, width)
+        shown = (*sides[:2], 3 * sides[2], 2 * sides[2], labels, width)
         more = (over_pixels.halvings(sides),) if kind is UNetSizes else ()
         self._sizes = kind(*shown, *more, max(depth, 1))
         self.model_ = self._picture_model(found.scale, found.log_prior, rng)
@@ -277,10 +275,8 @@ class Diffusion(OverPlaces):
     def _restore_pictures(self, model: Mapping[str, Any]) -> None:
         scale, log_prior = over_pixels.restored(model["pixels"], self.schema_)
         self._sizes = sizes = NETWORKS[self.network][0](*model["size"])
-        sides = self.schema_.picture
-        assert sides is not None
-        channels, labels = sides[2] if len(sides) == 3 else 1, 0 if log_prior is None else len(log_prior)
-        if sizes[:5] != (*sides[:2], 3 * channels, 2 * channels, labels):
+        sides, labels = over_pixels.whole(self.schema_), 0 if log_prior is None else len(log_prior)
+        if sizes[:5] != (*sides[:2], 3 * sides[2], 2 * sides[2], labels):
             raise FileError("its network is of other pictures than its schema; the file is damaged")
         rng = torch.Generator().manual_seed(0)
         self.model_ = self._picture_model(scale, log_prior, rng)

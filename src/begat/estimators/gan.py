@@ -145,7 +145,6 @@ class GAN(OverPlaces):
 
     model_: Any
     _sizes: Any
-    _own: list[Places]
 
     # fit ----------------------------------------------------------------------------------------------------------
     def fit(
@@ -174,7 +173,7 @@ class GAN(OverPlaces):
                 UserWarning,
                 stacklevel=2,
             )
-        if self._candidates > 1 and len(self._sizes) and any(True for _ in self.model_.parameters()):
+        if self._candidates > 1 and any(True for _ in self.model_.parameters()):
             judged = replace(JUDGED, steps=min(JUDGED.steps, plan.steps), batch=2 * plan.batch, seed=plan.seed)
             by_gradient.learn(
                 self, rows, examples, judged, sizes=["judge", *self._sizes], started=started, checkpoint=checkpoint,
@@ -196,11 +195,10 @@ class GAN(OverPlaces):
 
     def _of_pictures(self, read: Training, rng: Generator) -> tuple[Cut, Batch, Plan]:
         """The fit to pictures; sets the model."""
-        found, sides = over_pixels.pixels(read, self._joint, self.schema_), self.schema_.picture
-        assert sides is not None
+        found = over_pixels.pixels(read, self._joint, self.schema_)
         labels = 0 if found.log_prior is None else len(found.log_prior)
         latent, width, depth = self._sized(PICTURE_LATENT, MAPS, BLOCKS)
-        self._sizes = PictureSizes(sides[0], sides[1], sides[2] if len(sides) == 3 else 1, latent, labels, width, depth)
+        self._sizes = PictureSizes(*over_pixels.whole(self.schema_), latent, labels, width, depth)
         self.model_ = self._picture_model(found.scale, found.log_prior, rng)
         return found.rows, found.examples, self._plan(found.rows, PICTURE_RATE, PICTURE_BATCH, PICTURE_STEPS)
 
@@ -218,7 +216,6 @@ class GAN(OverPlaces):
         )
 
     def _row_model(self, places: list[Places], rng: Generator) -> Model:
-        self._own = places
         net = {"generator": RowGenerator(self._sizes, rng), "discriminator": RowDiscriminator(self._sizes, rng)}
         if self._candidates > 1:
             net["judge"] = RowJudge(self._sizes, rng)
@@ -227,7 +224,6 @@ class GAN(OverPlaces):
         return self._game(space, net, self._sizes.columns + self._sizes.latent, log_prior)
 
     def _picture_model(self, scale: Scale, log_prior: Tensor | None, rng: Generator) -> Model:
-        self._own = []
         net = {"generator": PictureGenerator(self._sizes, rng), "discriminator": PictureDiscriminator(self._sizes, rng)}
         if self._candidates > 1:
             net["judge"] = PictureDiscriminator(self._sizes, rng)
@@ -239,8 +235,7 @@ class GAN(OverPlaces):
 
     @property
     def _candidates(self) -> int:
-        usual = CANDIDATES if self.schema_.picture is None else 1
-        return usual if self.candidates == "auto" else int(self.candidates)
+        return _candidates(self.candidates, self.schema_.picture is not None)
 
     def _game(self, space: Any, net: dict[str, nn.Module], latent: int, log_prior: Tensor | None) -> Model:
         usual = PENALTY if self.schema_.picture is None else PICTURE_PENALTY
@@ -252,7 +247,8 @@ class GAN(OverPlaces):
 
     @property
     def _places(self) -> list[Places]:
-        return self._own
+        space = self.model_.space
+        return list(space.cube.places) if isinstance(space, Scores) else []
 
     def _coverage(self, examples: Batch, plan: Plan) -> Callable[[], Tensor] | None:
         """Which held-out rows are covered by draws, as a score of a fit."""
@@ -352,7 +348,7 @@ class GAN(OverPlaces):
 
     # one file -----------------------------------------------------------------------------------------------------
     def _describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        said: dict[str, Any] = {"size": list(self._sizes), "judged": self._candidates > 1}
+        said: dict[str, Any] = {"size": list(self._sizes)}
         if self.schema_.picture is not None:
             said["pixels"] = over_pixels.described(self.model_.space.pixels.scale, self.model_.log_prior)
         said, tensors = by_gradient.described(self, **said)
@@ -362,11 +358,14 @@ class GAN(OverPlaces):
     def _layout(cls, header: Mapping[str, Any], columns: int) -> dict[str, TensorSlot]:
         model, slots = header["model"], dict[str, TensorSlot]()
         kinds: tuple[Any, Any, Any] = (PictureSizes, PictureGenerator, PictureDiscriminator)  # which judges, too
-        if header["schema"].get("picture") is None:
+        shown = header["schema"].get("picture") is not None
+        if not shown:
             _, _, slots = places_file.layout_all(model["columns"], columns)
             kinds = (RowSizes, RowGenerator, RowJudge)
         sizes = by_gradient.stated(kinds[0], model["size"])
-        nets = {"generator": kinds[1]} | ({"judge": kinds[2]} if model["judged"] is True else {})
+        nets = {"generator": kinds[1]} | (
+            {"judge": kinds[2]} if _candidates(header["params"]["candidates"], shown) > 1 else {}
+        )
         for player, kind in nets.items():
             shapes = layout(kind, sizes)
             slots |= {f"net.{player}.{name}": TensorSlot(shape, torch.float32) for name, shape in shapes.items()}
@@ -376,10 +375,9 @@ class GAN(OverPlaces):
         rng = torch.Generator().manual_seed(0)
         if self.schema_.picture is not None:
             scale, log_prior = over_pixels.restored(model["pixels"], self.schema_)
-            self._sizes, sides = PictureSizes(*model["size"]), self.schema_.picture
+            self._sizes = PictureSizes(*model["size"])
             labels = 0 if log_prior is None else len(log_prior)
-            shown = (*sides[:2], sides[2] if len(sides) == 3 else 1)
-            fits = (self._sizes[:3], self._sizes.labels) == (shown, labels)
+            fits = (self._sizes[:3], self._sizes.labels) == (over_pixels.whole(self.schema_), labels)
             self.model_ = self._picture_model(scale, log_prior, rng)
         else:
             places = places_file.restored_all(model["columns"], tensors, self._joint.slots)
@@ -387,7 +385,6 @@ class GAN(OverPlaces):
             labels = 0 if self._label is None else places[self._label].size
             fits = (self._sizes.columns, self._sizes.labels) == (len(places) - (self._label is not None), labels)
             self.model_ = self._row_model(places, rng)
-        fits = fits and model["judged"] == (self._candidates > 1)
         if not fits:
             raise FileError("its networks are of other columns than its schema; the file is damaged")
         del self.model_.net["discriminator"]  # which no draw needs, and no file has
@@ -399,3 +396,8 @@ class GAN(OverPlaces):
         tags = super().__sklearn_tags__()
         tags.estimator_type, tags.classifier_tags, tags.regressor_tags = None, None, None
         return tags
+
+
+def _candidates(said: int | str, shown: bool) -> int:
+    """Draws of which one is taken: as said, or as many as usual of rows or of pictures."""
+    return (1 if shown else CANDIDATES) if said == "auto" else int(said)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from begat.codecs.pictures import levels_of
 from begat.core import Batch
 from begat.errors import DataError, FileError
 from begat.estimators.class_column import ClassColumn
@@ -17,8 +18,8 @@ from begat.estimators.training import Training
 from begat.leaves.pixels import Scale
 from begat.schema import Schema
 
-LOWEST, WIDEST = 4, 4
-"""The side below which a network halves pictures no further, and how many times as wide its layers get."""
+LOWEST, MOST = 4, 4
+"""The side below which a network halves pictures no further, and how often it does at most."""
 
 
 class Pixels(NamedTuple):
@@ -36,7 +37,6 @@ def pixels(read: Training, joint: ClassColumn, schema: Schema) -> Pixels:
     """The pictures of a fit. DataError for a numeric target, unknown pixels, and weights that are all zero."""
     if read.border.role == "regression":
         raise DataError("pictures with a number as target are no table; give classes as y, or leave it out")
-    levels = max(int(c.limits[1]) for c in schema.features) + 1
     parts = [joint.put(batch) for batch in read.batches]
     if any(batch.known[0] is not None for batch in parts):
         raise DataError("a picture of the fit has unknown pixels; impute them first")
@@ -53,7 +53,7 @@ def pixels(read: Training, joint: ClassColumn, schema: Schema) -> Pixels:
     numbers = x.float()
     deviation = max(float(numbers.std(correction=0)), 1e-3)
     examples = Batch((x.to(torch.uint8),), (None,), label, weighted)
-    return Pixels(rows, examples, Scale(float(numbers.mean()), deviation, levels), log_prior)
+    return Pixels(rows, examples, Scale(float(numbers.mean()), deviation, levels_of(schema)), log_prior)
 
 
 def known(batch: Batch) -> list[np.ndarray]:
@@ -64,10 +64,17 @@ def known(batch: Batch) -> list[np.ndarray]:
     return list(torch.cat(masks, 1).T.numpy())
 
 
+def whole(schema: Schema) -> tuple[int, int, int]:
+    """Height, width and channels of the pictures of a schema."""
+    assert schema.picture is not None
+    height, width, *channels = schema.picture
+    return height, width, channels[0] if channels else 1
+
+
 def halvings(sides: tuple[int, ...]) -> int:
     """How often a network halves pictures of these sides."""
     count, least = 0, min(sides[:2])
-    while least >= 2 * LOWEST and count < 4:
+    while least >= 2 * LOWEST and count < MOST:
         least, count = (least + 1) // 2, count + 1
     return count
 
@@ -81,7 +88,7 @@ def restored(said: Mapping[str, Any], schema: Schema) -> tuple[Scale, Tensor | N
     """What `described` said. FileError for what is none of these pictures."""
     mean, deviation, levels, prior = (said[name] for name in ("mean", "deviation", "levels", "log_prior"))
     sound = type(mean) is float and type(deviation) is float and deviation > 0 and type(levels) is int
-    if not sound or levels != max(int(c.limits[1]) for c in schema.features) + 1:
+    if not sound or levels != levels_of(schema):
         raise FileError("its pixels are not those of its schema; the file is damaged")
     classes = 0 if schema.target is None else len(schema[schema.target].levels or ())
     log_prior = None if prior is None else torch.tensor(prior, dtype=torch.float64)

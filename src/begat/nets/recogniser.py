@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from begat.core import Batch, Objective
+from begat.nets.unet import conv, linear
 from begat.random import Noise
 
 MAPS, FEATURES = 32, 64
@@ -48,13 +49,10 @@ class Recogniser(nn.Module):
             side, halvings = side // 2, halvings + 1
         self.halvings = halvings
         wide = [looks.channels, MAPS, *[2 * MAPS] * max(halvings, 1)]
-        self.convolutions = nn.ModuleList(
-            _drawn(nn.Conv2d(inner, outer, 3, padding=1, device="meta"), 9 * inner, rng)
-            for inner, outer in pairwise(wide)
-        )
+        self.convolutions = nn.ModuleList(conv(inner, outer, rng, by=math.sqrt(2)) for inner, outer in pairwise(wide))
         left = min(LEFT, looks.height) * min(LEFT, looks.width)
-        self.see = _drawn(nn.Linear(2 * MAPS * left, FEATURES, device="meta"), 2 * MAPS * left, rng)
-        self.decide = _drawn(nn.Linear(FEATURES, looks.classes, device="meta"), FEATURES, rng)
+        self.see = linear(2 * MAPS * left, FEATURES, rng, by=math.sqrt(2))
+        self.decide = linear(FEATURES, looks.classes, rng, by=math.sqrt(2))
 
     def features(self, pixels: Float[Tensor, "n d"], noise: Noise | None = None) -> Float[Tensor, "n f"]:
         """What the network sees in pictures whose pixels are in a row, as an array has them."""
@@ -93,13 +91,3 @@ def _moved(x: Float[Tensor, "n c h w"], noise: Noise) -> Float[Tensor, "n c h w"
     rows = by[:, :1] + torch.arange(h)
     columns = by[:, 1:] + torch.arange(w)
     return wide[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-def _drawn(layer: nn.Conv2d | nn.Linear, fan: int, rng: Generator) -> nn.Module:
-    """A layer with normal weights of the deviation sqrt(2 / fan-in), for rectified maps, drawn from rng."""
-    made = layer.to_empty(device="cpu")
-    with torch.no_grad():
-        made.weight.copy_(torch.randn(made.weight.shape, generator=rng) * math.sqrt(2 / fan))
-        assert made.bias is not None
-        made.bias.zero_()
-    return made
